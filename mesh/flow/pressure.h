@@ -1,0 +1,56 @@
+// When a queue holds its senders back, and when it gives up and loses messages.
+//
+//   open ----- half full -----> holding ----- hold-back used up -----> slow
+//     ^------ below half ----------'                                    |
+//     ^------ below half ------------------------------------------------'
+//
+// Holding: senders wait. A queue may hold for kHoldBack in any kHoldBackWindow, so one slow reader costs the
+// others at most a tenth of their time; a reader that asked for BLOCK may hold for its own timeout without a
+// break. Slow: senders go on, and when the queue is full its oldest half is dropped behind a gap.
+//
+// What an attacker gains who never reads: 100 ms of every second from those who publish to it, or the block
+// timeout once (then it is slow). Nothing here allocates. Not thread-safe; owned by the node's turn.
+#ifndef PEERMESH_MESH_FLOW_PRESSURE_H_
+#define PEERMESH_MESH_FLOW_PRESSURE_H_
+
+#include <cstdint>
+
+#include "mesh/base/limits.h"
+#include "mesh/base/time.h"
+
+namespace peermesh::flow {
+
+class Pressure {
+ public:
+  enum class State : std::uint8_t { kOpen, kHolding, kSlow };
+
+  explicit Pressure(std::uint64_t limit_bytes) : limit_(limit_bytes) {}
+
+  // The queue now holds `bytes`; `block` is the longest hold-back its readers ask for (0: none).
+  // Returns true if the state changed.
+  bool Update(Instant now, std::uint64_t bytes, Duration block);
+  // When a holding queue turns slow by itself; kNever unless holding.
+  Instant NextWake() const { return state_ == State::kHolding ? give_up_ : kNever; }
+
+  State state() const { return state_; }
+  bool holding() const { return state_ == State::kHolding; }
+  // The owner must drop its oldest until `half()` is reached.
+  bool overfull(std::uint64_t bytes) const { return state_ == State::kSlow && bytes > limit_; }
+  std::uint64_t half() const { return limit_ / 2; }
+
+ private:
+  Instant GiveUpAt(Instant now, Duration block);
+
+  const std::uint64_t limit_;
+  State state_ = State::kOpen;
+  Instant give_up_ = kNever;
+  // Hold-back is charged to the window it began in. Two neighbouring windows can put 200 ms side by side,
+  // never more, and no more than a tenth over time.
+  Instant window_start_ = Instant::min();
+  Duration used_{};
+  Instant held_since_{};
+};
+
+}  // namespace peermesh::flow
+
+#endif  // PEERMESH_MESH_FLOW_PRESSURE_H_

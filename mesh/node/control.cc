@@ -1,0 +1,178 @@
+// Control frames: heartbeats, interest, records, beliefs, goodbyes.
+#include <algorithm>
+
+#include "mesh/node/node_impl.h"
+#include "mesh/routing/subject.h"
+
+namespace peermesh::node {
+
+void Node::Impl::On(Instant now, ControlIn& in, Effects& out) {
+  Link* link = FindLink(in.link);
+  if (link == nullptr) return;
+  link->last_heard = now;
+  if (std::exchange(link->suspected, false)) members_.Heard(now, link->peer);
+  std::visit([&](auto& frame) { OnFrame(now, *link, frame, out); }, in.frame);
+}
+
+void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out) {
+  link.heard_number = frame.number;
+  link.heard_number_at = now;
+  const bool remembered = frame.echo != 0 && frame.echo <= link.heartbeats_sent &&
+                          link.heartbeats_sent - frame.echo < kHeartbeatMemory;
+  if (remembered && frame.echo_delay >= Duration{}) {
+    const Duration total = now - link.heartbeat_sent_at[frame.echo % kHeartbeatMemory];
+    if (frame.echo_delay <= total) members_.RoundTrip(link.peer, total - frame.echo_delay);
+  }
+  // The first answer comes at once, so a round trip is known as soon as the link is up.
+  if (frame.number == 1) SendHeartbeat(now, link);
+  Peer& peer = peers_.at(link.peer);
+  if (!peer.interest_known || peer.staging) return;
+  const bool behind = frame.interest_generation > peer.interest_generation;
+  const bool differs = frame.interest_generation == peer.interest_generation &&
+                       frame.interest_hash != interest_.RemoteHash(link.peer);
+  if (behind || differs) AskForSnapshot(link, out);
+}
+
+void Node::Impl::AskForSnapshot(Link& link, Effects& out) {
+  Peer& peer = peers_.at(link.peer);
+  peer.staging = true;  // ask once; the snapshot ends it
+  peer.staged.clear();
+  ++stats_.interest_resyncs;
+  out.push_back(Note{NoteKind::kInterestResync, link.peer, {}, link.id});
+  PushControl(link, InterestRequest{});
+}
+
+void Node::Impl::SendSnapshot(Link& link) {
+  AnnounceInterest();  // so that generation and content agree
+  const std::vector<routing::LocalChange> all = interest_.Snapshot();
+  std::size_t at = 0;
+  do {
+    InterestSnapshot part;
+    part.generation = interest_.generation();
+    part.first = at == 0;
+    for (; at < all.size() && part.entries.size() < kInterestPerFrame; ++at) {
+      part.entries.push_back({all[at].pattern, all[at].block_ms});
+    }
+    part.last = at == all.size();
+    PushControl(link, std::move(part));
+  } while (at < all.size());
+}
+
+void Node::Impl::OnFrame(Instant now, Link& link, InterestSnapshot& frame, Effects& out) {
+  Peer& peer = peers_.at(link.peer);
+  if (frame.first) peer.staged.clear();
+  for (Interest& entry : frame.entries) {
+    if (!routing::IsValidPattern(entry.pattern) || peer.staged.size() >= kMaxSubscriptions) {
+      return Misbehaved(now, link.id, out);
+    }
+    peer.staged.push_back(std::move(entry));
+  }
+  peer.staging = !frame.last;
+  if (!frame.last) return;
+  // One sent before a delta that came over the other of two links says nothing new.
+  if (!peer.interest_known || frame.generation >= peer.interest_generation) {
+    peer.interest_generation = frame.generation;
+    peer.interest_known = true;
+    ApplySnapshot(link.peer, peer);
+  }
+  peer.staged.clear();
+  PushControl(link, InterestAck{peer.interest_generation});
+}
+
+// Replaces what was known by what is staged without a moment in which less is known than both.
+void Node::Impl::ApplySnapshot(PeerId id, Peer& peer) {
+  std::set<std::string> keep;
+  for (const Interest& entry : peer.staged) {
+    if (interest_.SetRemote(id, entry.pattern, entry.block_ms)) keep.insert(entry.pattern);
+  }
+  for (const std::string& pattern : interest_.RemotePatterns(id)) {
+    if (!keep.contains(pattern)) interest_.UnsetRemote(id, pattern);
+  }
+}
+
+void Node::Impl::OnFrame(Instant now, Link& link, InterestDelta& frame, Effects& out) {
+  Peer& peer = peers_.at(link.peer);
+  if (peer.interest_known && frame.generation <= peer.interest_generation) return;  // came over both links
+  if (!peer.interest_known || peer.staging) return;  // the snapshot under way is newer or will be asked for
+  if (frame.generation != peer.interest_generation + 1) return AskForSnapshot(link, out);
+  for (const std::string& pattern : frame.remove) interest_.UnsetRemote(link.peer, pattern);
+  for (const Interest& entry : frame.add) {
+    if (!routing::IsValidPattern(entry.pattern) ||
+        !interest_.SetRemote(link.peer, entry.pattern, entry.block_ms)) {
+      return Misbehaved(now, link.id, out);
+    }
+  }
+  peer.interest_generation = frame.generation;
+  PushControl(link, InterestAck{frame.generation});
+}
+
+void Node::Impl::OnFrame(Instant, Link& link, InterestAck& frame, Effects&) {
+  Peer& peer = peers_.at(link.peer);
+  peer.acked = true;
+  peer.acked_generation = std::max(peer.acked_generation, std::min(frame.generation, interest_.generation()));
+  for (PendingSubscribe& pending : subscribes_) {
+    if (pending.generation <= peer.acked_generation) pending.waiting.erase(link.peer);
+  }
+}
+
+void Node::Impl::OnFrame(Instant, Link& link, InterestRequest&, Effects&) { SendSnapshot(link); }
+
+// Tells every link what changed in the interest of our applications.
+void Node::Impl::AnnounceInterest() {
+  const std::vector<routing::LocalChange> changes = interest_.TakeChanges();
+  if (changes.empty()) return;
+  if (changes.size() > kInterestPerFrame) {
+    // One delta must fit one frame; a change this large is a snapshot.
+    for (auto& [id, link] : links_) SendSnapshot(link);
+    return;
+  }
+  InterestDelta delta;
+  delta.generation = interest_.generation();
+  for (const routing::LocalChange& change : changes) {
+    if (change.removed) {
+      delta.remove.push_back(change.pattern);
+    } else {
+      delta.add.push_back({change.pattern, change.block_ms});
+    }
+  }
+  Broadcast(delta);
+}
+
+void Node::Impl::OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& out) {
+  const PeerId from = link.peer;
+  for (PeerRecord& record : frame.records) LearnRecord(now, record, from, out);
+}
+
+void Node::Impl::OnFrame(Instant now, Link& link, PeerStates& frame, Effects&) {
+  for (const PeerBelief& belief : frame.beliefs) {
+    members_.Belief(now, link.peer, belief.id, belief.incarnation, belief.linked, belief.left);
+  }
+}
+
+void Node::Impl::OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out) {
+  Peer& peer = peers_.at(link.peer);
+  switch (frame.reason) {
+    case GoodbyeReason::kLeaving:
+      members_.Left(now, link.peer);
+      Broadcast(PeerStates{{BeliefAbout(link.peer)}}, link.peer);
+      return;
+    case GoodbyeReason::kReplaced:
+      if (link.id == peer.loser) link.end_received = true;
+      return MaybeRetire(now, peer, out);
+    case GoodbyeReason::kDuplicate:
+    case GoodbyeReason::kMisbehaved:
+      return DropLink(now, link.id,
+                      frame.reason == GoodbyeReason::kDuplicate ? membership::StateReason::kLinkClosed
+                                                                : membership::StateReason::kProtocolError,
+                      true, out);
+  }
+}
+
+void Node::Impl::OnFrame(Instant, Link& link, LinkReady&, Effects&) {
+  link.ready = true;
+  Peer& peer = peers_.at(link.peer);
+  MaybeMoveData(peer);
+  dirty_peers_.insert(link.peer);
+}
+
+}  // namespace peermesh::node

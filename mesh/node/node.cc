@@ -1,0 +1,244 @@
+#include "mesh/node/node.h"
+
+#include <algorithm>
+
+#include "absl/status/status.h"
+#include "mesh/base/digest.h"
+#include "mesh/node/node_impl.h"
+
+namespace peermesh::node {
+
+// --- Public face --------------------------------------------------------------------------------------------
+
+absl::StatusOr<std::unique_ptr<Node>> Node::Create(Config config, Rng rng, Instant now) {
+  if (config.name.empty()) return absl::InvalidArgumentError("a node needs a name");
+  if (config.epoch == 0) return absl::InvalidArgumentError("a node needs an epoch larger than its last one");
+  if (config.seeds.size() > kMaxSeeds) {
+    return absl::InvalidArgumentError("too many seeds: at most 64; use a DNS name with several addresses");
+  }
+  return std::unique_ptr<Node>(new Node(std::make_unique<Impl>(std::move(config), rng, now)));
+}
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Node::~Node() = default;
+
+void Node::Handle(Instant now, Input input, Effects& out) { impl_->Handle(now, std::move(input), out); }
+void Node::Wake(Instant now, Effects& out) { impl_->Wake(now, out); }
+Instant Node::NextWake() const { return impl_->NextWake(); }
+const Stats& Node::stats() const { return impl_->stats(); }
+Census Node::TakeCensus() const { return impl_->TakeCensus(); }
+std::vector<membership::PeerView> Node::Peers() const { return impl_->Peers(); }
+bool Node::draining() const { return impl_->draining(); }
+void Node::CheckInvariants() const { impl_->CheckInvariants(); }
+std::uint64_t Node::Digest() const { return impl_->Digest(); }
+
+// --- The turn -----------------------------------------------------------------------------------------------
+
+Node::Impl::Impl(Config config, Rng rng, Instant now)
+    : config_(std::move(config)),
+      rng_(rng.Fork("node")),
+      members_(config_.self),
+      book_(config_.self, rng.Fork("discovery")) {
+  for (const std::string& seed : config_.seeds) book_.AddSeed(now, seed);
+  for (PeerRecord record : config_.remembered) {
+    if (record.id == config_.self) continue;
+    const membership::Description description{record.id,       record.name,
+                                              record.incarnation, record.addresses,
+                                              record.metrics_address, record.software,
+                                              record.epoch,    record.certificate_expiry};
+    if (!members_.Describe(now, description, membership::StateReason::kRemembered)) continue;
+    book_.Learn(now, record.id, record.addresses);
+    records_[record.id] = std::move(record);
+  }
+  own_incarnation_ = config_.epoch;
+  slow_wake_ = now;
+}
+
+void Node::Impl::Handle(Instant now, Input input, Effects& out) {
+  Dispatch(now, input, out);
+  Finish(now, out);
+}
+
+void Node::Impl::Dispatch(Instant now, Input& input, Effects& out) {
+  // Facts that repeat for every message leave the deadlines of links and members alone.
+  const bool hot = std::holds_alternative<DataIn>(input) || std::holds_alternative<SendDone>(input) ||
+                   std::holds_alternative<Publish>(input) || std::holds_alternative<DeliverDone>(input);
+  if (!hot) members_changed_ = true;
+  std::visit([&](auto& fact) { On(now, fact, out); }, input);
+}
+
+// Everything that follows from what just happened, in a fixed order.
+void Node::Impl::Finish(Instant now, Effects& out) {
+  AnnounceInterest();
+  ResolveSubscribes(now, out);
+  while (pressure_eased_ || !dirty_sessions_.empty() || !dirty_peers_.empty()) {
+    for (const SessionId id : std::exchange(dirty_sessions_, {})) {
+      if (const auto it = sessions_.find(id); it != sessions_.end()) FlushSession(now, id, it->second, out);
+    }
+    for (const PeerId& id : std::exchange(dirty_peers_, {})) {
+      if (const auto it = peers_.find(id); it != peers_.end()) FlushData(now, id, it->second, out);
+    }
+    if (!std::exchange(pressure_eased_, false)) continue;
+    RetryHeld(now, out);
+    for (auto& [id, peer] : peers_) MaybeGrant(now, peer, out);
+  }
+  for (auto& [id, link] : links_) FlushControl(link, out);
+  ReportMembers(out);
+}
+
+void Node::Impl::NoteOwnPause(Instant now) {
+  // Only a deadline of ours that was missed by far tells a pause of this process from silence of others.
+  if (slow_wake_ == kNever || now - slow_wake_ < kOwnPause) return;
+  const Duration pause = now - slow_wake_;
+  for (auto& [id, link] : links_) link.last_heard = std::min(now, link.last_heard + pause);
+}
+
+void Node::Impl::Wake(Instant now, Effects& out) {
+  NoteOwnPause(now);
+  members_changed_ = true;
+  if (sign_due_) {
+    sign_due_ = false;
+    out.push_back(SignRecord{own_incarnation_});
+  }
+  WakeLinks(now, out);
+  members_.Wake(now);
+  if (!draining_) DialDue(now, out);
+  // Queues whose hold-back is used up.
+  for (auto& [id, session] : sessions_) {
+    if (session.pressure.NextWake() <= now) dirty_sessions_.insert(id);
+  }
+  for (auto& [id, peer] : peers_) {
+    if (peer.pressure.NextWake() <= now) dirty_peers_.insert(id);
+    if (peer.grant_at <= now) {
+      peer.grant_at = kNever;
+      MaybeGrant(now, peer, out);
+    }
+  }
+  Finish(now, out);
+  WakeDrain(now, out);
+}
+
+Instant Node::Impl::NextWake() const {
+  if (members_changed_) {
+    Instant next = sign_due_ ? Instant{} : kNever;
+    next = std::min(next, members_.NextWake());
+    if (!draining_) next = std::min(next, book_.NextWake());
+    for (const auto& [id, link] : links_) {
+      next = std::min({next, link.next_heartbeat, link.replace_at});
+      next = std::min(next, link.last_heard + (link.suspected ? kDeadAfter : kSuspectAfter));
+    }
+    for (const auto& [id, peer] : peers_) next = std::min(next, peer.replace_by);
+    for (const PendingSubscribe& pending : subscribes_) next = std::min(next, pending.deadline);
+    if (draining_ && !drained_) next = std::min(next, drain_deadline_);
+    slow_wake_ = next;
+    const_cast<Impl*>(this)->members_changed_ = false;
+  }
+  Instant next = slow_wake_;
+  for (const auto& [id, session] : sessions_) next = std::min(next, session.pressure.NextWake());
+  for (const auto& [id, peer] : peers_) next = std::min({next, peer.pressure.NextWake(), peer.grant_at});
+  return next;
+}
+
+// --- Looking in ---------------------------------------------------------------------------------------------
+
+Census Node::Impl::TakeCensus() const {
+  Census census;
+  census.peers = members_.size() + 1;
+  census.links = links_.size();
+  census.sessions = sessions_.size();
+  census.patterns = interest_.patterns();
+  census.held_publishes = held_.size();
+  for (const auto& [id, session] : sessions_) {
+    census.subscriptions += session.subscriptions.size();
+    census.session_queue_bytes += session.outbox.bytes();
+    census.slow_sessions += session.pressure.state() == flow::Pressure::State::kSlow;
+  }
+  for (const auto& [id, peer] : peers_) {
+    census.link_queue_bytes += peer.outbox.bytes();
+    census.withheld_links += !peer.waits_for.empty() || peer.grant_at != kNever;
+  }
+  return census;
+}
+
+std::vector<membership::PeerView> Node::Impl::Peers() const {
+  std::vector<membership::PeerView> rows;
+  membership::PeerView self;
+  self.id = config_.self;
+  self.name = config_.name;
+  self.state = draining_ ? membership::State::kLeft : membership::State::kAlive;
+  self.self = true;
+  self.epoch = config_.epoch;
+  self.incarnation = own_incarnation_;
+  if (own_record_) {
+    self.addresses = own_record_->addresses;
+    self.metrics_address = own_record_->metrics_address;
+    self.software = own_record_->software;
+    self.certificate_expiry = own_record_->certificate_expiry;
+  }
+  rows.push_back(std::move(self));
+  for (const auto& [id, row] : members_.rows()) rows.push_back(row);
+  return rows;
+}
+
+void Node::Impl::CheckInvariants() const {
+  members_.CheckInvariants();
+  book_.CheckInvariants();
+  interest_.CheckInvariants();
+  PM_CHECK(links_.size() <= kMaxLinks);
+  PM_CHECK(sessions_.size() <= kMaxSessions);
+  PM_CHECK(dirty_peers_.empty() && dirty_sessions_.empty() && built_.empty() && runs_.empty());
+  std::size_t links = 0;
+  for (const auto& [id, peer] : peers_) {
+    const auto winner = links_.find(peer.winner);
+    PM_CHECK(winner != links_.end() && winner->second.peer == id);
+    PM_CHECK(peer.sending == peer.winner || (peer.loser && peer.sending == peer.loser));
+    PM_CHECK(!peer.loser || links_.contains(peer.loser));
+    PM_CHECK(bool(peer.loser) == (peer.replace_by != kNever));
+    links += peer.loser ? 2 : 1;
+    peer.outbox.CheckInvariants();
+    const membership::PeerView* row = members_.Find(id);
+    PM_CHECK(row != nullptr && row->connection == membership::Connection::kConnected);
+  }
+  PM_CHECK(links == links_.size());
+  for (const auto& [id, link] : links_) {
+    PM_CHECK(peers_.contains(link.peer));
+    PM_CHECK(link.control.size() <= kMaxControlQueue);
+    PM_CHECK(!(link.stash && link.reading));
+  }
+  std::map<PrincipalId, std::size_t> sessions;
+  std::size_t subscriptions = 0;
+  for (const auto& [id, session] : sessions_) {
+    session.outbox.CheckInvariants();
+    ++sessions[session.principal];
+    subscriptions += session.subscriptions.size();
+    PM_CHECK(session.subscriptions.size() <= kMaxSubscriptionsPerSession);
+    // Nothing waits while the session could take it.
+    PM_CHECK(session.closing || session.outbox.busy || session.outbox.empty());
+  }
+  PM_CHECK(subscriptions == interest_.local_subscriptions());
+  PM_CHECK(principals_.size() <= kMaxPrincipals + kMaxSessions);
+  for (const auto& [id, principal] : principals_) {
+    PM_CHECK(principal.sessions == (sessions.contains(id) ? sessions.at(id) : 0));
+  }
+  for (const Publish& held : held_) PM_CHECK(sessions_.contains(held.session));
+}
+
+std::uint64_t Node::Impl::Digest() const {
+  peermesh::Digest digest;
+  digest.Add(members_.Digest()).Add(book_.Digest()).Add(interest_.Digest()).Add(receipts_.Digest());
+  digest.Add(rng_.Digest()).Add(own_incarnation_).Add(draining_).Add(held_.size()).Add(subscribes_.size());
+  for (std::uint32_t channel = 0; channel < kChannels; ++channel) digest.Add(numbers_.next(channel));
+  for (const auto& [id, link] : links_) {
+    digest.Add(id.value).Add(link.peer).Add(link.epoch).Add(link.last_heard).Add(link.control.size());
+  }
+  for (const auto& [id, peer] : peers_) {
+    digest.Add(id).Add(peer.winner.value).Add(peer.loser.value).Add(peer.outbox.bytes());
+  }
+  for (const auto& [id, session] : sessions_) {
+    digest.Add(id.value).Add(session.subscriptions.size()).Add(session.outbox.bytes());
+  }
+  digest.Add(stats_.published_messages).Add(stats_.delivered_messages).Add(stats_.received_messages);
+  return digest.value();
+}
+
+}  // namespace peermesh::node

@@ -1,0 +1,101 @@
+// The mesh controller: discovery, membership, routing, flow and limits, wired together.
+//
+// A deterministic state machine. It is told facts and the time, and appends wishes; it has no clock, socket,
+// thread, randomness source or log of its own. Same (config, seed, facts) gives the same wishes, byte for byte.
+//
+// Not thread-safe and never blocks: one turn at a time owns a Node. Everything a peer or an application can
+// make grow is bounded in mesh/base/limits.h.
+#ifndef PEERMESH_MESH_NODE_NODE_H_
+#define PEERMESH_MESH_NODE_NODE_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "mesh/base/id.h"
+#include "mesh/base/loss.h"
+#include "mesh/base/rng.h"
+#include "mesh/base/time.h"
+#include "mesh/limits/gcra.h"
+#include "mesh/node/effect.h"
+#include "mesh/node/input.h"
+
+namespace peermesh::node {
+
+struct Limits {
+  // Default: unlimited.
+  limits::Rate application_messages{};
+  limits::Rate application_bytes{};
+  limits::Rate peer_messages{};
+  limits::Rate peer_bytes{};
+  limits::Rate subscribes{};
+};
+
+struct Config {
+  PeerId self;
+  std::string name;
+  std::uint64_t epoch = 0;                  // larger than in any earlier run
+  std::vector<std::string> seeds;           // "host:port"
+  std::vector<PeerRecord> remembered;       // from the last run
+  Limits limits;
+};
+
+// Counters since start; metrics/ turns a copy into Prometheus series.
+struct Stats {
+  std::uint64_t published_messages = 0, published_bytes = 0;
+  std::uint64_t delivered_messages = 0, delivered_bytes = 0;  // handed to sessions
+  std::uint64_t sent_messages = 0, sent_bytes = 0;            // handed to links
+  std::uint64_t received_messages = 0, received_bytes = 0;    // from links
+  std::uint64_t duplicates = 0;                               // numbers seen before, dropped
+  std::array<std::uint64_t, kLossReasonCount> lost_messages{};  // announced as gaps to some session
+  std::array<std::uint64_t, kLossReasonCount> dropped_messages{};  // queued here and thrown away
+  std::uint64_t publish_refused_rate = 0, publish_refused_other = 0;
+  std::uint64_t publishes_held = 0;  // times a publisher was held back
+  std::uint64_t links_up = 0, links_down = 0, links_replaced = 0;
+  std::uint64_t dials = 0, dials_failed = 0;
+  std::uint64_t interest_resyncs = 0;
+  std::uint64_t peer_misbehaved = 0;
+};
+
+// What the node holds right now, counted by walking.
+struct Census {
+  std::size_t peers = 0, links = 0, sessions = 0, subscriptions = 0, patterns = 0;
+  std::uint64_t link_queue_bytes = 0, session_queue_bytes = 0;
+  std::size_t held_publishes = 0, withheld_links = 0, slow_sessions = 0;
+};
+
+class Node {
+ public:
+  static absl::StatusOr<std::unique_ptr<Node>> Create(Config config, Rng rng, Instant now);
+  ~Node();
+
+  // Applies one fact. `now` never goes backwards. Appends to `out` what must be done about it.
+  void Handle(Instant now, Input input, Effects& out);
+  // Fires everything due at or before `now`. Calling early is harmless.
+  void Wake(Instant now, Effects& out);
+  // When Wake is next needed; kNever if nothing is pending. May change after any call.
+  Instant NextWake() const;
+
+  const Stats& stats() const;
+  Census TakeCensus() const;
+  // The table, this peer included.
+  std::vector<membership::PeerView> Peers() const;
+  bool draining() const;
+
+  // Aborts on a broken invariant.
+  void CheckInvariants() const;
+  // Order-sensitive hash of the whole state.
+  std::uint64_t Digest() const;
+
+ private:
+  class Impl;
+  explicit Node(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace peermesh::node
+
+#endif  // PEERMESH_MESH_NODE_NODE_H_

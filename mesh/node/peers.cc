@@ -1,0 +1,188 @@
+// Finding peers and telling of them: dialling, signed records, membership changes, leaving.
+#include <algorithm>
+
+#include "mesh/node/node_impl.h"
+
+namespace peermesh::node {
+namespace {
+
+using membership::StateReason;
+
+StateReason ReasonOf(DialFailure why) {
+  switch (why) {
+    case DialFailure::kRefused: return StateReason::kConnectionRefused;
+    case DialFailure::kUnreachable: return StateReason::kDialUnreachable;
+    case DialFailure::kTimeout: return StateReason::kDialTimeout;
+    case DialFailure::kRejected:
+    case DialFailure::kWrongPeer:
+    case DialFailure::kSelf: return StateReason::kDialRejected;
+    case DialFailure::kTransport: return StateReason::kLinkBroken;
+  }
+  return StateReason::kLinkBroken;
+}
+
+// After a renewal links are replaced one by one within this time, so that peers do not all shake hands at
+// once: guess, a tenth of a second for each of 20 links.
+constexpr Duration kReplaceSpread = std::chrono::seconds(2);
+
+}  // namespace
+
+void Node::Impl::DialDue(Instant now, Effects& out) {
+  for (discovery::AddressBook::Attempt& attempt : book_.TakeDue(now)) {
+    ++stats_.dials;
+    if (attempt.expected) {
+      members_.Dialling(now, *attempt.expected);
+      dialled_[attempt.dial] = *attempt.expected;
+    }
+    out.push_back(Dial{attempt.dial, std::move(attempt.address), attempt.expected});
+  }
+}
+
+void Node::Impl::On(Instant now, const DialFailed& failed, Effects& out) {
+  ++stats_.dials_failed;
+  PeerId peer{};
+  if (const auto it = dialled_.find(failed.dial); it != dialled_.end()) {
+    peer = it->second;
+    members_.DialFailed(now, peer, ReasonOf(failed.why));
+    dialled_.erase(it);
+  }
+  if (failed.why == DialFailure::kSelf) {
+    book_.IsSelf(failed.dial);
+    return;
+  }
+  book_.Failed(now, failed.dial);
+  out.push_back(Note{NoteKind::kDialFailed, peer, {}, {}, static_cast<std::uint8_t>(failed.why)});
+}
+
+void Node::Impl::On(Instant, RecordSigned& own, Effects&) {
+  PM_CHECK(own.record.id == config_.self);
+  own_incarnation_ = std::max(own_incarnation_, own.record.incarnation);
+  own_record_ = std::move(own.record);
+  Broadcast(PeerRecords{{*own_record_}});
+}
+
+void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
+  ++own_incarnation_;
+  sign_due_ = true;
+  for (auto& [id, link] : links_) {
+    if (peers_.at(link.peer).winner == id) link.replace_at = now + rng_.Between({}, kReplaceSpread);
+  }
+}
+
+void Node::Impl::LearnRecord(Instant now, PeerRecord& record, std::optional<PeerId> from, Effects& out) {
+  if (record.id == config_.self) {
+    // Somebody holds a later record of ours than we made since we started: outdo it.
+    if (record.incarnation > own_incarnation_) {
+      own_incarnation_ = record.incarnation + 1;
+      sign_due_ = true;
+    }
+    return;
+  }
+  const membership::Description description{record.id,       record.name,
+                                            record.incarnation, record.addresses,
+                                            record.metrics_address, record.software,
+                                            record.epoch,    record.certificate_expiry};
+  if (!members_.Describe(now, description, StateReason::kHeardOf)) return;
+  book_.Learn(now, record.id, record.addresses);
+  out.push_back(Persist{record});
+  // News travels once over every link; who knows it already stops it.
+  Broadcast(PeerRecords{{record}}, from);
+  records_[record.id] = std::move(record);
+}
+
+void Node::Impl::SendRecords(Link& link) {
+  PeerRecords frame;
+  std::size_t bytes = 0;
+  const auto add = [&](const PeerRecord& record) {
+    if (bytes > 0 && bytes + record.encoded.size() > kRecordsPerFrameBytes) {
+      PushControl(link, std::exchange(frame, {}));
+      bytes = 0;
+    }
+    bytes += record.encoded.size();
+    frame.records.push_back(record);
+  };
+  if (own_record_) add(*own_record_);
+  for (const auto& [id, record] : records_) {
+    if (id != link.peer) add(record);
+  }
+  if (!frame.records.empty()) PushControl(link, std::move(frame));
+}
+
+PeerBelief Node::Impl::BeliefAbout(PeerId id) const {
+  PeerBelief belief;
+  belief.id = id;
+  if (const membership::PeerView* row = members_.Find(id)) {
+    belief.incarnation = row->incarnation;
+    belief.left = row->state == membership::State::kLeft;
+  }
+  belief.linked = peers_.contains(id) && !belief.left;
+  return belief;
+}
+
+void Node::Impl::SendBeliefs(Link& link) {
+  constexpr std::size_t kBeliefsPerFrame = 1024;  // about 48 bytes each
+  PeerStates frame;
+  for (const auto& [id, peer] : peers_) {
+    if (id == link.peer) continue;
+    frame.beliefs.push_back(BeliefAbout(id));
+    if (frame.beliefs.size() == kBeliefsPerFrame) PushControl(link, std::exchange(frame, {}));
+  }
+  if (!frame.beliefs.empty()) PushControl(link, std::move(frame));
+}
+
+// Turns what changed in the table into wishes.
+void Node::Impl::ReportMembers(Effects& out) {
+  for (membership::Members::Change& change : members_.TakeChanges()) {
+    const membership::PeerView& row = change.peer;
+    if (change.removed) {
+      book_.Forget(row.id);
+      receipts_.Forget(row.id);
+      records_.erase(row.id);
+      reported_.erase(row.id);
+      out.push_back(Forget{row.id});
+    } else if (const auto [it, fresh] = reported_.try_emplace(row.id, membership::State::kSuspect);
+               it->second != row.state) {
+      it->second = row.state;
+      NoteKind kind = NoteKind::kPeerSuspect;
+      switch (row.state) {
+        case membership::State::kAlive: kind = NoteKind::kPeerAlive; break;
+        case membership::State::kSuspect: kind = NoteKind::kPeerSuspect; break;
+        case membership::State::kDead: kind = NoteKind::kPeerDead; break;
+        case membership::State::kLeft: kind = NoteKind::kPeerLeft; break;
+        case membership::State::kUnreachable: kind = NoteKind::kPeerUnreachable; break;
+      }
+      out.push_back(Note{kind, row.id, {}, {}, static_cast<std::uint8_t>(row.reason)});
+    }
+    out.push_back(PeerChanged{std::move(change.peer), change.removed});
+    members_changed_ = true;
+  }
+}
+
+// --- Leaving --------------------------------------------------------------------------------------------------
+
+void Node::Impl::On(Instant, const DrainRequested& drain, Effects& out) {
+  drain_deadline_ = std::min(drain_deadline_, drain.deadline);
+  if (draining_) return;
+  draining_ = true;
+  for (const Publish& held : std::exchange(held_, {})) {
+    out.push_back(Answer{held.request, held.session, Refusal::kDraining});
+    ++stats_.publish_refused_other;
+  }
+  // Everybody learns of it now; what is queued still goes out.
+  goodbye_said_ = true;
+  Broadcast(Goodbye{GoodbyeReason::kLeaving});
+}
+
+void Node::Impl::WakeDrain(Instant now, Effects& out) {
+  if (!draining_ || drained_) return;
+  bool waiting = false;
+  for (const auto& [id, peer] : peers_) waiting |= !peer.outbox.empty() || links_.at(peer.sending).data_busy;
+  for (const auto& [id, session] : sessions_) waiting |= !session.outbox.empty() || session.outbox.busy;
+  for (const auto& [id, link] : links_) waiting |= link.control_busy || !link.control.empty();
+  if (waiting && now < drain_deadline_) return;
+  drained_ = true;
+  for (const auto& [id, link] : links_) out.push_back(Close{id});
+  out.push_back(Drained{});
+}
+
+}  // namespace peermesh::node

@@ -1,0 +1,236 @@
+#include "mesh/routing/interest.h"
+
+#include <algorithm>
+
+#include "mesh/base/check.h"
+#include "mesh/base/digest.h"
+#include "mesh/routing/subject.h"
+
+namespace peermesh::routing {
+namespace {
+
+constexpr std::uint32_t kAllChannels = kChannels;
+
+std::uint32_t ChannelKey(std::string_view pattern) {
+  return HasLeadingWildcard(pattern) ? kAllChannels : ChannelOf(pattern);
+}
+
+}  // namespace
+
+std::uint64_t InterestShare(std::string_view pattern, std::uint32_t block_ms) {
+  return HashWord(HashBytes(pattern) + block_ms);
+}
+
+Interest::Entry& Interest::EntryFor(std::string_view pattern) {
+  if (const auto key = tree_.Find(pattern)) return entries_.at(*key);
+  const std::uint32_t key = next_entry_++;
+  PM_CHECK(key != 0);
+  tree_.Insert(pattern, key);
+  Entry& entry = entries_[key];
+  entry.pattern = std::string(pattern);
+  return entry;
+}
+
+void Interest::DropIfUnused(std::string_view pattern) {
+  const auto key = tree_.Find(pattern);
+  PM_CHECK(key);
+  const Entry& entry = entries_.at(*key);
+  if (!entry.local.empty() || !entry.remote.empty()) return;
+  const std::string owned = entry.pattern;
+  entries_.erase(*key);
+  tree_.Erase(owned);
+}
+
+std::optional<std::uint32_t> Interest::BlockOf(const Entry& entry) {
+  if (entry.local.empty()) return std::nullopt;
+  std::uint32_t most = 0;
+  for (const LocalSubscription& subscription : entry.local) most = std::max(most, subscription.block_ms);
+  return most;
+}
+
+void Interest::Announce(const Entry& entry, std::optional<std::uint32_t> before) {
+  before_.emplace(entry.pattern, before);  // keeps the oldest: what others were told last
+}
+
+Interest::Added Interest::Add(std::string_view pattern, const LocalSubscription& subscription) {
+  const bool leading = HasLeadingWildcard(pattern);
+  if (local_count_ >= kMaxSubscriptions) return Added::kTooMany;
+  if (leading && local_leading_wildcards_ >= kMaxLeadingWildcards) return Added::kTooManyLeadingWildcards;
+  Entry& entry = EntryFor(pattern);
+  const auto before = BlockOf(entry);
+  const bool fresh = entry.local.insert(subscription).second;
+  PM_CHECK(fresh);
+  ++local_count_;
+  if (leading) ++local_leading_wildcards_;
+  ++session_channels_[subscription.session][ChannelKey(pattern)];
+  if (BlockOf(entry) != before) Announce(entry, before);
+  return Added::kOk;
+}
+
+void Interest::Remove(std::string_view pattern, const LocalSubscription& subscription) {
+  const auto key = tree_.Find(pattern);
+  if (!key) return;
+  Entry& entry = entries_.at(*key);
+  const auto before = BlockOf(entry);
+  if (entry.local.erase(subscription) == 0) return;
+  PM_CHECK(local_count_ > 0);
+  --local_count_;
+  if (HasLeadingWildcard(pattern)) {
+    PM_CHECK(local_leading_wildcards_ > 0);
+    --local_leading_wildcards_;
+  }
+  const auto channels = session_channels_.find(subscription.session);
+  PM_CHECK(channels != session_channels_.end());
+  const auto count = channels->second.find(ChannelKey(pattern));
+  PM_CHECK(count != channels->second.end() && count->second > 0);
+  if (--count->second == 0) channels->second.erase(count);
+  if (channels->second.empty()) session_channels_.erase(channels);
+  if (BlockOf(entry) != before) Announce(entry, before);
+  DropIfUnused(pattern);
+}
+
+std::vector<LocalChange> Interest::TakeChanges() {
+  std::vector<LocalChange> changes;
+  for (const auto& [pattern, before] : before_) {
+    const auto key = tree_.Find(pattern);
+    const auto after = key ? BlockOf(entries_.at(*key)) : std::nullopt;
+    if (after == before) continue;  // there and back again
+    if (before) local_hash_ -= InterestShare(pattern, *before);
+    if (after) local_hash_ += InterestShare(pattern, *after);
+    changes.push_back({pattern, !after, after.value_or(0)});
+  }
+  before_.clear();
+  if (!changes.empty()) ++generation_;
+  return changes;
+}
+
+std::vector<LocalChange> Interest::Snapshot() const {
+  PM_CHECK(before_.empty());  // the caller took the changes first, so generation and content agree
+  std::map<std::string, std::uint32_t> sorted;
+  for (const auto& [key, entry] : entries_) {
+    if (const auto block = BlockOf(entry)) sorted.emplace(entry.pattern, *block);
+  }
+  std::vector<LocalChange> all;
+  all.reserve(sorted.size());
+  for (const auto& [pattern, block] : sorted) all.push_back({pattern, false, block});
+  return all;
+}
+
+bool Interest::SetRemote(PeerId peer, std::string_view pattern, std::uint32_t block_ms) {
+  PM_CHECK(IsValidPattern(pattern));
+  Remote& remote = remotes_[peer];
+  const auto known = remote.patterns.find(pattern);
+  if (known == remote.patterns.end()) {
+    const bool leading = HasLeadingWildcard(pattern);
+    if (remote.patterns.size() >= kMaxSubscriptions) return false;
+    if (leading && remote.leading_wildcards >= kMaxLeadingWildcards) return false;
+    remote.patterns.emplace(std::string(pattern), block_ms);
+    if (leading) ++remote.leading_wildcards;
+  } else {
+    remote.hash -= InterestShare(pattern, known->second);
+    known->second = block_ms;
+  }
+  remote.hash += InterestShare(pattern, block_ms);
+  EntryFor(pattern).remote[peer] = block_ms;
+  return true;
+}
+
+void Interest::UnsetRemote(PeerId peer, std::string_view pattern) {
+  const auto remote = remotes_.find(peer);
+  if (remote == remotes_.end()) return;
+  const auto known = remote->second.patterns.find(pattern);
+  if (known == remote->second.patterns.end()) return;
+  remote->second.hash -= InterestShare(pattern, known->second);
+  if (HasLeadingWildcard(pattern)) --remote->second.leading_wildcards;
+  remote->second.patterns.erase(known);
+  const auto key = tree_.Find(pattern);
+  PM_CHECK(key);
+  entries_.at(*key).remote.erase(peer);
+  DropIfUnused(pattern);
+}
+
+void Interest::ClearRemote(PeerId peer) {
+  const auto remote = remotes_.find(peer);
+  if (remote == remotes_.end()) return;
+  for (const auto& [pattern, block] : remote->second.patterns) {
+    const auto key = tree_.Find(pattern);
+    PM_CHECK(key);
+    entries_.at(*key).remote.erase(peer);
+    DropIfUnused(pattern);
+  }
+  remotes_.erase(remote);
+}
+
+std::uint64_t Interest::RemoteHash(PeerId peer) const {
+  const auto remote = remotes_.find(peer);
+  return remote == remotes_.end() ? 0 : remote->second.hash;
+}
+
+std::vector<std::string> Interest::RemotePatterns(PeerId peer) const {
+  std::vector<std::string> patterns;
+  if (const auto remote = remotes_.find(peer); remote != remotes_.end()) {
+    for (const auto& [pattern, block] : remote->second.patterns) patterns.push_back(pattern);
+  }
+  return patterns;
+}
+
+void Interest::Match(std::string_view subject, Matched& out) const {
+  out.local.clear();
+  out.remote.clear();
+  scratch_.clear();
+  tree_.Match(subject, scratch_);
+  for (const std::uint32_t key : scratch_) {
+    const Entry& entry = entries_.at(key);
+    out.local.insert(out.local.end(), entry.local.begin(), entry.local.end());
+    for (const auto& [peer, block] : entry.remote) out.remote.push_back({peer, block});
+  }
+  if (scratch_.size() < 2) return;  // one entry is sorted and free of repeats already
+  std::sort(out.local.begin(), out.local.end());
+  std::sort(out.remote.begin(), out.remote.end(), [](const RemoteTarget& a, const RemoteTarget& b) {
+    return a.peer != b.peer ? a.peer < b.peer : a.block_ms > b.block_ms;
+  });
+  const auto last = std::unique(out.remote.begin(), out.remote.end(),
+                                [](const auto& a, const auto& b) { return a.peer == b.peer; });
+  out.remote.erase(last, out.remote.end());
+}
+
+std::vector<SessionId> Interest::SessionsOnChannel(std::uint32_t channel) const {
+  std::vector<SessionId> sessions;
+  for (const auto& [session, channels] : session_channels_) {
+    if (channels.contains(channel) || channels.contains(kAllChannels)) sessions.push_back(session);
+  }
+  return sessions;
+}
+
+void Interest::CheckInvariants() const {
+  PM_CHECK(tree_.size() == entries_.size());
+  std::size_t local = 0;
+  std::map<PeerId, std::size_t> remote;
+  for (const auto& [key, entry] : entries_) {
+    PM_CHECK(tree_.Find(entry.pattern) == key);
+    PM_CHECK(!entry.local.empty() || !entry.remote.empty());
+    local += entry.local.size();
+    for (const auto& [peer, block] : entry.remote) ++remote[peer];
+  }
+  PM_CHECK(local == local_count_);
+  PM_CHECK(local <= kMaxSubscriptions);
+  for (const auto& [peer, held] : remotes_) {
+    PM_CHECK(held.patterns.size() == (remote.contains(peer) ? remote.at(peer) : 0));
+    std::uint64_t hash = 0;
+    for (const auto& [pattern, block] : held.patterns) hash += InterestShare(pattern, block);
+    PM_CHECK(hash == held.hash);
+  }
+}
+
+std::uint64_t Interest::Digest() const {
+  peermesh::Digest digest;
+  digest.Add(generation_).Add(local_hash_).Add(local_count_);
+  for (const auto& [key, entry] : entries_) {
+    digest.Add(entry.pattern);
+    for (const auto& local : entry.local) digest.Add(local.session.value).Add(local.id).Add(local.block_ms);
+    for (const auto& [peer, block] : entry.remote) digest.Add(peer).Add(block);
+  }
+  return digest.value();
+}
+
+}  // namespace peermesh::routing

@@ -1,0 +1,122 @@
+// Who wants what: the subscriptions of this peer's applications and the interest of linked peers, in one tree.
+//
+// Interest is what one peer tells another: the distinct patterns of its applications, with a generation that
+// counts changes and a hash that does not depend on order. A receiver that applied generation g holds exactly
+// the patterns of g; a gap in generations or a different hash means: ask for a snapshot.
+//
+// Bounds: kMaxSubscriptions local subscriptions, kMaxLeadingWildcards of them with a wildcard in front; as many
+// patterns from each linked peer. A peer that exceeds them misbehaves: its excess is refused.
+// Not thread-safe; owned by the node's turn.
+#ifndef PEERMESH_MESH_ROUTING_INTEREST_H_
+#define PEERMESH_MESH_ROUTING_INTEREST_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mesh/base/id.h"
+#include "mesh/base/limits.h"
+#include "mesh/base/loss.h"
+#include "mesh/routing/subject_tree.h"
+
+namespace peermesh::routing {
+
+// One application's subscription.
+struct LocalSubscription {
+  SessionId session;
+  std::uint32_t id = 0;  // the application's number
+  std::uint32_t block_ms = 0;  // hold-back it asks for; 0 unless on_overflow is BLOCK
+  friend auto operator<=>(const LocalSubscription&, const LocalSubscription&) = default;
+};
+
+// One change of what this peer tells others.
+struct LocalChange {
+  std::string pattern;
+  bool removed = false;
+  std::uint32_t block_ms = 0;
+};
+
+class Interest {
+ public:
+  // --- What this peer's applications want ---
+  enum class Added : std::uint8_t { kOk, kTooMany, kTooManyLeadingWildcards };
+  Added Add(std::string_view pattern, const LocalSubscription& subscription);
+  // Removing what is not there does nothing.
+  void Remove(std::string_view pattern, const LocalSubscription& subscription);
+
+  // Changes since the last call, one per pattern; bumps the generation if there are any.
+  std::vector<LocalChange> TakeChanges();
+  std::uint64_t generation() const { return generation_; }
+  std::uint64_t hash() const { return local_hash_; }
+  // All local patterns, in order, with their hold-back.
+  std::vector<LocalChange> Snapshot() const;
+  std::size_t local_subscriptions() const { return local_count_; }
+
+  // --- What linked peers want ---
+  // Set and Unset return false when the peer exceeds its bounds.
+  bool SetRemote(PeerId peer, std::string_view pattern, std::uint32_t block_ms);
+  void UnsetRemote(PeerId peer, std::string_view pattern);
+  void ClearRemote(PeerId peer);
+  std::vector<std::string> RemotePatterns(PeerId peer) const;  // in order
+  std::uint64_t RemoteHash(PeerId peer) const;
+
+  // --- Who gets this ---
+  struct RemoteTarget {
+    PeerId peer;
+    std::uint32_t block_ms = 0;
+  };
+  struct Matched {
+    std::vector<LocalSubscription> local;  // sorted by session; one entry per subscription
+    std::vector<RemoteTarget> remote;      // sorted by peer; one entry per peer, its largest block_ms
+  };
+  // Clears and fills `out`.
+  void Match(std::string_view subject, Matched& out) const;
+  // Sessions with a subscription that can match on this channel.
+  std::vector<SessionId> SessionsOnChannel(std::uint32_t channel) const;
+
+  std::size_t patterns() const { return entries_.size(); }
+  void CheckInvariants() const;
+  std::uint64_t Digest() const;
+
+ private:
+  struct Entry {
+    std::string pattern;
+    std::set<LocalSubscription> local;
+    std::map<PeerId, std::uint32_t> remote;  // block_ms
+  };
+  struct Remote {
+    std::map<std::string, std::uint32_t, std::less<>> patterns;  // block_ms
+    std::size_t leading_wildcards = 0;
+    std::uint64_t hash = 0;
+  };
+  Entry& EntryFor(std::string_view pattern);
+  void DropIfUnused(std::string_view pattern);
+  void Announce(const Entry& entry, std::optional<std::uint32_t> before);
+  static std::optional<std::uint32_t> BlockOf(const Entry& entry);
+
+  SubjectTree tree_;                         // pattern -> key of entries_
+  std::map<std::uint32_t, Entry> entries_;
+  std::uint32_t next_entry_ = 1;
+
+  std::size_t local_count_ = 0;
+  std::size_t local_leading_wildcards_ = 0;
+  std::uint64_t generation_ = 0;
+  std::uint64_t local_hash_ = 0;
+  std::map<std::string, std::optional<std::uint32_t>> before_;  // announced state of changed patterns
+  std::map<SessionId, std::map<std::uint32_t, std::size_t>> session_channels_;  // 64: all channels
+
+  std::map<PeerId, Remote> remotes_;
+  mutable std::vector<std::uint32_t> scratch_;
+};
+
+// The share of one pattern in an interest hash; shares are added up.
+std::uint64_t InterestShare(std::string_view pattern, std::uint32_t block_ms);
+
+}  // namespace peermesh::routing
+
+#endif  // PEERMESH_MESH_ROUTING_INTEREST_H_
