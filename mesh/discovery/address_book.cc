@@ -50,7 +50,7 @@ void AddressBook::Forget(PeerId peer) {
 }
 
 AddressBook::Attempt AddressBook::Start(Target& target, Flight flight) {
-  PM_CHECK(!target.addresses.empty());
+  PM_CHECK(!target.addresses.empty() && !target.dialling);
   const DialId dial{next_dial_++};
   Attempt attempt{dial, target.addresses[target.next_address % target.addresses.size()], flight.peer};
   target.next_address = (target.next_address + 1) % target.addresses.size();
@@ -97,15 +97,21 @@ AddressBook::Target* AddressBook::TargetOf(const Flight& flight) {
 }
 
 void AddressBook::Schedule(Instant now, Target& target) {
+  if (target.addresses.empty()) {  // they may have gone while the last one was dialled
+    target.due = kNever;
+    return;
+  }
   const Duration low = kRedialMin;
   const Duration high = std::min(kRedialMax, std::max(target.wait, kRedialMin) * 3);
   target.wait = target.wait == Duration{} ? low : rng_.Between(low, high);
+  PM_CHECK(target.wait >= kRedialMin && target.wait <= kRedialMax);
   target.due = now + target.wait;
 }
 
 void AddressBook::Succeeded(DialId dial, PeerId peer) {
   const auto it = flights_.find(dial);
   PM_CHECK(it != flights_.end());
+  PM_CHECK(peer != self_);
   if (Target* target = TargetOf(it->second)) {
     target->dialling = false;
     target->due = kNever;
@@ -127,14 +133,15 @@ void AddressBook::Failed(Instant now, DialId dial) {
   flights_.erase(it);
 }
 
-void AddressBook::IsSelf(DialId dial) {
+void AddressBook::IsSelf(Instant now, DialId dial) {
   const auto it = flights_.find(dial);
   PM_CHECK(it != flights_.end());
-  if (Target* target = TargetOf(it->second)) {
-    target->dialling = false;
-    target->due = kNever;
-  }
-  if (it->second.seed) seeds_.at(*it->second.seed).self = true;
+  if (!it->second.seed) return Failed(now, dial);
+  Seed& seed = seeds_.at(*it->second.seed);
+  PM_CHECK(seed.target.dialling);
+  seed.self = true;
+  seed.target.dialling = false;
+  seed.target.due = kNever;
   flights_.erase(it);
 }
 
@@ -149,6 +156,7 @@ void AddressBook::MakeLostDue(Instant now) {
 }
 
 void AddressBook::Linked(Instant now, PeerId peer) {
+  PM_CHECK(peer != self_);
   bool any_before = false;
   for (const auto& [other, target] : peers_) any_before |= target.linked;
   Target& target = peers_[peer];
@@ -207,9 +215,15 @@ void AddressBook::CheckInvariants() const {
   for (const auto& [peer, target] : peers_) {
     PM_CHECK(!(target.dialling && target.due != kNever));
     PM_CHECK(!(target.linked && target.due != kNever));
+    PM_CHECK(!(target.addresses.empty() && target.due != kNever));
     PM_CHECK(target.addresses.size() <= kMaxAddressesPerPeer);
   }
-  for (const auto& [dial, flight] : flights_) PM_CHECK(dial.value < next_dial_);
+  PM_CHECK(peers_.size() <= kMaxPeers + kMaxLinks);
+  for (const auto& [dial, flight] : flights_) {
+    PM_CHECK(dial.value < next_dial_);
+    PM_CHECK(!flight.seed || (*flight.seed < seeds_.size() && seeds_[*flight.seed].target.dialling));
+    PM_CHECK(!(flight.seed && flight.peer));
+  }
 }
 
 std::uint64_t AddressBook::Digest() const {

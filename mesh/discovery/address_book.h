@@ -53,8 +53,8 @@ class AddressBook {
   // A dial became a link to `peer`. A seed is known by its peer from then on.
   void Succeeded(DialId dial, PeerId peer);
   void Failed(Instant now, DialId dial);
-  // A seed turned out to be ourselves: never again.
-  void IsSelf(DialId dial);
+  // We dialled ourselves: never again if it was a seed; of a peer, its next address.
+  void IsSelf(Instant now, DialId dial);
   // Links decide who needs dialling, whoever dialled them.
   void Linked(Instant now, PeerId peer);
   void Unlinked(Instant now, PeerId peer);

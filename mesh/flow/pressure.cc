@@ -6,36 +6,37 @@
 
 namespace peermesh::flow {
 
-Instant Pressure::GiveUpAt(Instant now, Duration block) {
-  if (window_start_ == Instant::min() || now - window_start_ >= kHoldBackWindow) {
-    window_start_ = now;
-    used_ = Duration{};
-  }
-  PM_CHECK(used_ >= Duration{});
-  const Duration left = used_ < kHoldBack ? kHoldBack - used_ : Duration{};
-  return now + std::max(left, block);
-}
+Pressure::Pressure(std::uint64_t limit_bytes) : limit_(limit_bytes) { PM_CHECK(half() > 0); }
 
 bool Pressure::Update(Instant now, std::uint64_t bytes, Duration block) {
   PM_CHECK(block >= Duration{} && block <= kMaxBlockTimeout);
-  const State before = state_;
-  if (state_ != State::kOpen && bytes < half()) {
-    if (state_ == State::kHolding) used_ += now - held_since_;
+  const bool held = holding();
+  if (bytes < half()) {
+    budget_.Stop(now);
     state_ = State::kOpen;
-    give_up_ = kNever;
-  }
-  if (state_ == State::kOpen && bytes >= half()) {
+  } else if (state_ == State::kOpen) {
+    budget_.Start(now);
     state_ = State::kHolding;
     held_since_ = now;
-    give_up_ = GiveUpAt(now, block);
   }
-  if (state_ == State::kHolding && now >= give_up_) {
-    used_ += now - held_since_;
-    state_ = State::kSlow;
-    give_up_ = kNever;
+  give_up_ = kNever;
+  if (holding()) {
+    // Anew every time: what the readers ask for may have changed.
+    give_up_ = std::max(budget_.ExhaustedAt(now), held_since_ + block);
+    if (now >= give_up_) {
+      budget_.Stop(now);
+      state_ = State::kSlow;
+      give_up_ = kNever;
+    }
   }
-  PM_CHECK((state_ == State::kHolding) == (give_up_ != kNever));
-  return state_ != before;
+  PM_CHECK(holding() == budget_.holding());
+  PM_CHECK(holding() == (give_up_ != kNever));
+  return held && !holding();
+}
+
+void Pressure::AddTo(Digest& digest) const {
+  digest.Add(static_cast<std::uint64_t>(state_)).Add(give_up_);
+  budget_.AddTo(digest);
 }
 
 }  // namespace peermesh::flow

@@ -4,9 +4,10 @@
 //     ^------ below half ----------'                                    |
 //     ^------ below half ------------------------------------------------'
 //
-// Holding: senders wait. A queue may hold for kHoldBack in any kHoldBackWindow, so one slow reader costs the
-// others at most a tenth of their time; a reader that asked for BLOCK may hold for its own timeout without a
-// break. Slow: senders go on, and when the queue is full its oldest half is dropped behind a gap.
+// Holding: senders wait. A queue may hold for kHoldBack in any kHoldBackWindow (hold_budget.h), so one slow
+// reader costs the others at most a tenth of their time; a reader that asked for BLOCK may hold for its own
+// timeout without a break. Slow: senders go on, and when the queue is full its oldest half is dropped behind
+// a gap.
 //
 // What an attacker gains who never reads: 100 ms of every second from those who publish to it, or the block
 // timeout once (then it is slow). Nothing here allocates. Not thread-safe; owned by the node's turn.
@@ -17,6 +18,7 @@
 
 #include "mesh/base/limits.h"
 #include "mesh/base/time.h"
+#include "mesh/flow/hold_budget.h"
 
 namespace peermesh::flow {
 
@@ -24,13 +26,13 @@ class Pressure {
  public:
   enum class State : std::uint8_t { kOpen, kHolding, kSlow };
 
-  explicit Pressure(std::uint64_t limit_bytes) : limit_(limit_bytes) {}
+  explicit Pressure(std::uint64_t limit_bytes);
 
   // The queue now holds `bytes`; `block` is the longest hold-back its readers ask for (0: none).
-  // Returns true if the state changed.
+  // Returns true if it stopped holding: senders may try again.
   bool Update(Instant now, std::uint64_t bytes, Duration block);
   // When a holding queue turns slow by itself; kNever unless holding.
-  Instant NextWake() const { return state_ == State::kHolding ? give_up_ : kNever; }
+  Instant NextWake() const { return give_up_; }
 
   State state() const { return state_; }
   bool holding() const { return state_ == State::kHolding; }
@@ -38,17 +40,14 @@ class Pressure {
   bool overfull(std::uint64_t bytes) const { return state_ == State::kSlow && bytes > limit_; }
   std::uint64_t half() const { return limit_ / 2; }
 
- private:
-  Instant GiveUpAt(Instant now, Duration block);
+  void AddTo(Digest& digest) const;
 
+ private:
   const std::uint64_t limit_;
   State state_ = State::kOpen;
-  Instant give_up_ = kNever;
-  // Hold-back is charged to the window it began in. Two neighbouring windows can put 200 ms side by side,
-  // never more, and no more than a tenth over time.
-  Instant window_start_ = Instant::min();
-  Duration used_{};
+  HoldBudget budget_;
   Instant held_since_{};
+  Instant give_up_ = kNever;
 };
 
 }  // namespace peermesh::flow

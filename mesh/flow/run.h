@@ -42,6 +42,17 @@ struct Run {
     for (const Item& item : items) sum += batch->rows[item.row].record_length + kRowOverheadBytes;
     return sum;
   }
+  // What every run keeps to, whoever made it: the decoder refuses other frames.
+  bool IsWellFormed() const {
+    if (channel >= kChannels || first == 0 || next < first || lost > next - first) return false;
+    std::uint64_t expected = first + lost;
+    for (const Item& item : items) {
+      if (batch == nullptr || item.row >= batch->rows.size()) return false;
+      if (item.sequence < expected || item.sequence >= next) return false;
+      expected = item.sequence + 1;
+    }
+    return true;
+  }
 };
 
 // What goes to a session: messages with the subscriptions they matched, or the news that some are missing.

@@ -1,6 +1,7 @@
 #include "mesh/membership/members.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "mesh/base/check.h"
 #include "mesh/base/digest.h"
@@ -18,6 +19,12 @@ constexpr Duration kSuspicion = kDeadAfter - kSuspectAfter;
 Duration Smooth(Duration old, Duration sample) { return old + (sample - old) / 8; }
 
 bool IsLost(State state) { return state == State::kDead || state == State::kUnreachable; }
+
+// Neither linked nor about to be given up.
+bool Forgettable(const PeerView& row) {
+  return row.connection != Connection::kConnected && row.state != State::kAlive &&
+         row.state != State::kSuspect;
+}
 
 }  // namespace
 
@@ -41,25 +48,35 @@ const char* ToString(StateReason reason) {
   return "";
 }
 
-bool Members::MakeRoom() {
+bool Members::MakeRoom(Newcomer newcomer) {
   if (rows_.size() < kMaxPeers) return true;
   auto oldest = rows_.end();
+  auto oldest_suspect = rows_.end();
   for (auto it = rows_.begin(); it != rows_.end(); ++it) {
-    if (it->second.state == State::kAlive || it->second.state == State::kSuspect) continue;
-    if (oldest == rows_.end() || it->second.since < oldest->second.since) oldest = it;
+    if (it->second.connection == Connection::kConnected) continue;
+    PM_CHECK(it->second.state != State::kAlive);
+    auto& candidate = it->second.state == State::kSuspect ? oldest_suspect : oldest;
+    if (candidate == rows_.end() || it->second.since < candidate->second.since) candidate = it;
   }
+  if (oldest == rows_.end() && newcomer == Newcomer::kLinked) oldest = oldest_suspect;
   if (oldest == rows_.end()) return false;
-  changes_[oldest->first] = {oldest->second, true};
-  last_alive_.erase(oldest->first);
-  vouchers_.erase(oldest->first);
-  rows_.erase(oldest);
+  Remove(oldest);
   return true;
+}
+
+std::map<PeerId, PeerView>::iterator Members::Remove(std::map<PeerId, PeerView>::iterator row) {
+  PM_CHECK(row->second.connection != Connection::kConnected);
+  changes_[row->first] = {row->second, true};
+  last_alive_.erase(row->first);
+  vouchers_.erase(row->first);
+  return rows_.erase(row);
 }
 
 PeerView& Members::Row(Instant now, PeerId peer, StateReason how) {
   PM_CHECK(peer != self_);
   const auto it = rows_.find(peer);
   if (it != rows_.end()) return it->second;
+  PM_CHECK(rows_.size() < kMaxPeers);  // the caller made room
   PeerView& row = rows_[peer];
   row.id = peer;
   // It once existed; a link, a failed dial or time will tell.
@@ -93,7 +110,7 @@ bool Members::Describe(Instant now, const Description& description, StateReason 
   if (description.id == self_) return false;
   const auto known = rows_.find(description.id);
   if (known != rows_.end() && known->second.incarnation >= description.incarnation) return false;
-  if (known == rows_.end() && !MakeRoom()) return false;
+  if (known == rows_.end() && !MakeRoom(Newcomer::kHeardOf)) return false;
   PeerView& row = Row(now, description.id, how);
   row.incarnation = description.incarnation;
   row.name = description.name;
@@ -111,7 +128,11 @@ bool Members::Describe(Instant now, const Description& description, StateReason 
 void Members::LinkUp(Instant now, PeerId peer, std::string_view name, std::uint64_t epoch,
                      std::string_view software, WallTime certificate_expiry, std::uint8_t direction) {
   PM_CHECK(direction == 1 || direction == 2);
-  if (!rows_.contains(peer)) MakeRoom();  // links are bounded far below kMaxPeers
+  if (!rows_.contains(peer)) {
+    // Links are bounded far below the rows, so there is always one without.
+    const bool room = MakeRoom(Newcomer::kLinked);
+    PM_CHECK(room);
+  }
   PeerView& row = Row(now, peer, StateReason::kLinkUp);
   row.name = std::string(name);
   row.epoch = epoch;
@@ -140,6 +161,15 @@ void Members::LinkDown(Instant now, PeerId peer, StateReason why) {
   }
 }
 
+void Members::Keep(PeerId peer, std::uint8_t direction) {
+  PM_CHECK(direction == 1 || direction == 2);
+  const auto it = rows_.find(peer);
+  PM_CHECK(it != rows_.end() && it->second.connection == Connection::kConnected);
+  if (it->second.direction == direction) return;
+  it->second.direction = direction;
+  changes_[peer] = {it->second, false};
+}
+
 void Members::Silent(Instant now, PeerId peer) {
   const auto it = rows_.find(peer);
   if (it == rows_.end() || it->second.state != State::kAlive) return;
@@ -149,7 +179,8 @@ void Members::Silent(Instant now, PeerId peer) {
 void Members::Heard(Instant now, PeerId peer) {
   const auto it = rows_.find(peer);
   if (it == rows_.end() || it->second.connection != Connection::kConnected) return;
-  if (it->second.state != State::kAlive) Set(now, it->second, State::kAlive, StateReason::kNone);
+  // A goodbye stands, whatever still comes over the link.
+  if (it->second.state == State::kSuspect) Set(now, it->second, State::kAlive, StateReason::kNone);
 }
 
 void Members::RoundTrip(PeerId peer, Duration sample) {
@@ -175,8 +206,8 @@ void Members::DialFailed(Instant now, PeerId peer, StateReason why) {
   row.connection = Connection::kDisconnected;
   row.connection_reason = why;
   changes_[peer] = {row, false};
-  // The link broke and nobody listens where it was: the process is gone.
-  if (row.state == State::kSuspect) Lose(now, row, why);
+  // Nobody listens where it was: the process is gone. Other failures tell less, and time does the rest.
+  if (row.state == State::kSuspect && why == StateReason::kConnectionRefused) Lose(now, row, why);
 }
 
 void Members::Left(Instant now, PeerId peer) {
@@ -199,7 +230,7 @@ void Members::Belief(Instant now, PeerId from, PeerId about, std::uint64_t incar
     vouchers.erase(from);
     const bool lost = vouchers.empty() && row.state == State::kUnreachable;
     // A goodbye is said to everybody; one heard second-hand counts once our own view agrees it is gone.
-    if (left && IsLost(row.state) && vouchers.empty()) {
+    if (left && IsLost(row.state) && vouchers.empty() && incarnation >= row.incarnation) {
       Set(now, row, State::kLeft, StateReason::kGoodbye);
     } else if (lost) {
       Set(now, row, State::kDead, row.reason);
@@ -230,15 +261,8 @@ void Members::Wake(Instant now) {
         row.since + kSuspicion <= now) {
       Lose(now, row, row.reason);
     }
-    const bool gone = row.state != State::kAlive && row.state != State::kSuspect;
-    if (gone && last_alive_.at(it->first) + kPeerMemory <= now) {
-      changes_[it->first] = {row, true};
-      last_alive_.erase(it->first);
-      vouchers_.erase(it->first);
-      it = rows_.erase(it);
-    } else {
-      ++it;
-    }
+    const bool old = Forgettable(row) && last_alive_.at(it->first) + kPeerMemory <= now;
+    it = old ? Remove(it) : std::next(it);
   }
 }
 
@@ -247,7 +271,7 @@ Instant Members::NextWake() const {
   for (const auto& [id, row] : rows_) {
     if (row.state == State::kSuspect) {
       if (row.connection != Connection::kConnected) next = std::min(next, row.since + kSuspicion);
-    } else if (row.state != State::kAlive) {
+    } else if (Forgettable(row)) {
       next = std::min(next, last_alive_.at(id) + kPeerMemory);
     }
   }
@@ -266,9 +290,11 @@ Members::Lookup Members::Resolve(std::string_view text) const {
     if (lookup.peer) lookup.ambiguous = true;
     lookup.peer = id;
   };
+  const bool long_enough = text.size() >= kMinPrefix;
+  if (long_enough && self_.ToText().starts_with(text)) offer(by_prefix, self_);
   for (const auto& [id, row] : rows_) {
     if (row.name == text) offer(by_name, id);
-    if (text.size() >= kMinPrefix && id.ToText().starts_with(text)) offer(by_prefix, id);
+    if (long_enough && id.ToText().starts_with(text)) offer(by_prefix, id);
   }
   Lookup result = by_name.peer ? by_name : by_prefix;
   if (result.ambiguous) result.peer.reset();
@@ -292,9 +318,15 @@ void Members::CheckInvariants() const {
     PM_CHECK(last_alive_.contains(id));
     PM_CHECK((row.direction != 0) == (row.connection == Connection::kConnected));
     if (row.state == State::kAlive) PM_CHECK(row.connection == Connection::kConnected);
+    PM_CHECK(!IsLost(row.state) || row.connection != Connection::kConnected);
+    PM_CHECK(row.addresses.size() <= kMaxAddressesPerPeer);
+    PM_CHECK(!row.round_trip || row.connection == Connection::kConnected);
     if (IsLost(row.state)) PM_CHECK(vouchers_.contains(id) == (row.state == State::kUnreachable));
   }
-  for (const auto& [about, vouchers] : vouchers_) PM_CHECK(!vouchers.empty() && rows_.contains(about));
+  for (const auto& [about, vouchers] : vouchers_) {
+    PM_CHECK(!vouchers.empty() && rows_.contains(about));
+    PM_CHECK(!vouchers.contains(about) && !vouchers.contains(self_));
+  }
 }
 
 std::uint64_t Members::Digest() const {

@@ -1,14 +1,14 @@
 // Who is in the mesh and how they are, as this peer sees it.
 //
 // Rules:
-//  * A peer with a link is alive. Evidence beats hearsay: what others say moves a peer only between dead and
-//    unreachable, never against a link of ours.
+//  * A peer with a link is alive. Evidence beats hearsay: what others say moves a peer only between dead,
+//    unreachable and left, never against a link of ours.
 //  * Silence: suspect after kSuspectAfter, dead after kDeadAfter (the link is closed then). A broken link is
 //    suspicion at once; a refused dial right after it is death at once: the process is gone, its host is not.
 //  * A goodbye is final for that incarnation. A record with a larger incarnation, or a new link, revives.
 //  * Dead while others hold a link to it: unreachable. It is our path that is broken, not the peer.
 //  * Rows are kept kPeerMemory after a peer was last alive, at most kMaxPeers: when full, the dead and the left
-//    go first, oldest first; the living are never pushed out by newcomers.
+//    go first, oldest first; the living are never pushed out by newcomers, and nobody with a link ever is.
 //
 // An attacker with a valid certificate can claim links to dead peers (they show as unreachable instead of
 // dead) and nothing else. Times come from the caller. Not thread-safe; owned by the node's turn.
@@ -117,7 +117,11 @@ class Members {
   const std::map<PeerId, PeerView>& rows() const { return rows_; }
   std::size_t size() const { return rows_.size(); }
 
-  // Name, id, or unique prefix of an id (at least 4 characters). Names win over prefixes.
+  // Which link of several stays.
+  void Keep(PeerId peer, std::uint8_t direction);
+
+  // Name, id, or unique prefix of an id (at least 4 characters), this peer's id included. Names win over
+  // prefixes.
   struct Lookup {
     std::optional<PeerId> peer;
     bool ambiguous = false;
@@ -138,7 +142,10 @@ class Members {
   PeerView& Row(Instant now, PeerId peer, StateReason how);
   void Set(Instant now, PeerView& row, State state, StateReason reason);
   void Lose(Instant now, PeerView& row, StateReason why);
-  bool MakeRoom();
+  // Who may be pushed out: rows of the lost and the left; for a link, those of mere suspects too.
+  enum class Newcomer : std::uint8_t { kHeardOf, kLinked };
+  bool MakeRoom(Newcomer newcomer);
+  std::map<PeerId, PeerView>::iterator Remove(std::map<PeerId, PeerView>::iterator row);
 
   const PeerId self_;
 

@@ -9,8 +9,7 @@ namespace peermesh::node {
 void Node::Impl::On(Instant now, ControlIn& in, Effects& out) {
   Link* link = FindLink(in.link);
   if (link == nullptr) return;
-  link->last_heard = now;
-  if (std::exchange(link->suspected, false)) members_.Heard(now, link->peer);
+  HeardFrom(now, *link);
   std::visit([&](auto& frame) { OnFrame(now, *link, frame, out); }, in.frame);
 }
 
@@ -25,8 +24,10 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
   }
   // The first answer comes at once, so a round trip is known as soon as the link is up.
   if (frame.number == 1) SendHeartbeat(now, link);
-  Peer& peer = peers_.at(link.peer);
-  if (!peer.interest_known || peer.staging) return;
+  // Comparing makes sense once this link has told the whole: what it says first may overtake the other link.
+  const Peer& peer = peers_.at(link.peer);
+  if (!link.told || link.staging) return;
+  PM_CHECK(peer.interest_known);
   const bool behind = frame.interest_generation > peer.interest_generation;
   const bool differs = frame.interest_generation == peer.interest_generation &&
                        frame.interest_hash != interest_.RemoteHash(link.peer);
@@ -34,9 +35,8 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
 }
 
 void Node::Impl::AskForSnapshot(Link& link, Effects& out) {
-  Peer& peer = peers_.at(link.peer);
-  peer.staging = true;  // ask once; the snapshot ends it
-  peer.staged.clear();
+  link.staging = true;  // ask once; the snapshot ends it
+  link.staged.clear();
   ++stats_.interest_resyncs;
   out.push_back(Note{NoteKind::kInterestResync, link.peer, {}, link.id});
   PushControl(link, InterestRequest{});
@@ -44,6 +44,7 @@ void Node::Impl::AskForSnapshot(Link& link, Effects& out) {
 
 void Node::Impl::SendSnapshot(Link& link) {
   AnnounceInterest();  // so that generation and content agree
+  link.snapshot_due = false;
   const std::vector<routing::LocalChange> all = interest_.Snapshot();
   std::size_t at = 0;
   do {
@@ -60,40 +61,56 @@ void Node::Impl::SendSnapshot(Link& link) {
 
 void Node::Impl::OnFrame(Instant now, Link& link, InterestSnapshot& frame, Effects& out) {
   Peer& peer = peers_.at(link.peer);
-  if (frame.first) peer.staged.clear();
+  if (frame.first) link.staged.clear();
   for (Interest& entry : frame.entries) {
-    if (!routing::IsValidPattern(entry.pattern) || peer.staged.size() >= kMaxSubscriptions) {
+    if (!routing::IsValidPattern(entry.pattern) || link.staged.size() >= kMaxSubscriptions) {
       return Misbehaved(now, link.id, out);
     }
-    peer.staged.push_back(std::move(entry));
+    link.staged.push_back(std::move(entry));
   }
-  peer.staging = !frame.last;
+  link.staging = !frame.last;
   if (!frame.last) return;
+  link.told = true;
   // One sent before a delta that came over the other of two links says nothing new.
   if (!peer.interest_known || frame.generation >= peer.interest_generation) {
     peer.interest_generation = frame.generation;
     peer.interest_known = true;
-    ApplySnapshot(link.peer, peer);
+    if (!ApplySnapshot(link)) return Misbehaved(now, link.id, out);
   }
-  peer.staged.clear();
-  PushControl(link, InterestAck{peer.interest_generation});
+  link.staged.clear();
+  Acknowledge(link, peer.interest_generation);
 }
 
-// Replaces what was known by what is staged without a moment in which less is known than both.
-void Node::Impl::ApplySnapshot(PeerId id, Peer& peer) {
+// Replaces what was known by what is staged. What goes, goes first: the old and the new together may be more
+// than a peer may have.
+bool Node::Impl::ApplySnapshot(Link& link) {
   std::set<std::string> keep;
-  for (const Interest& entry : peer.staged) {
-    if (interest_.SetRemote(id, entry.pattern, entry.block_ms)) keep.insert(entry.pattern);
+  for (const Interest& entry : link.staged) keep.insert(entry.pattern);
+  for (const std::string& pattern : interest_.RemotePatterns(link.peer)) {
+    if (!keep.contains(pattern)) interest_.UnsetRemote(link.peer, pattern);
   }
-  for (const std::string& pattern : interest_.RemotePatterns(id)) {
-    if (!keep.contains(pattern)) interest_.UnsetRemote(id, pattern);
+  for (const Interest& entry : link.staged) {
+    if (!interest_.SetRemote(link.peer, entry.pattern, entry.block_ms)) return false;
   }
+  return true;
+}
+
+// Says what was applied. One that still waits for its turn says it already.
+void Node::Impl::Acknowledge(Link& link, std::uint64_t generation) {
+  if (!link.control.empty()) {
+    if (auto* waiting = std::get_if<InterestAck>(&link.control.back())) {
+      waiting->generation = generation;
+      return;
+    }
+  }
+  PushControl(link, InterestAck{generation});
 }
 
 void Node::Impl::OnFrame(Instant now, Link& link, InterestDelta& frame, Effects& out) {
   Peer& peer = peers_.at(link.peer);
   if (peer.interest_known && frame.generation <= peer.interest_generation) return;  // came over both links
-  if (!peer.interest_known || peer.staging) return;  // the snapshot under way is newer or will be asked for
+  // What this link tells as a whole comes first; a snapshot under way is newer, or its successor follows.
+  if (!peer.interest_known || link.staging) return;
   if (frame.generation != peer.interest_generation + 1) return AskForSnapshot(link, out);
   for (const std::string& pattern : frame.remove) interest_.UnsetRemote(link.peer, pattern);
   for (const Interest& entry : frame.add) {
@@ -103,7 +120,7 @@ void Node::Impl::OnFrame(Instant now, Link& link, InterestDelta& frame, Effects&
     }
   }
   peer.interest_generation = frame.generation;
-  PushControl(link, InterestAck{frame.generation});
+  Acknowledge(link, frame.generation);
 }
 
 void Node::Impl::OnFrame(Instant, Link& link, InterestAck& frame, Effects&) {
@@ -119,23 +136,27 @@ void Node::Impl::OnFrame(Instant, Link& link, InterestRequest&, Effects&) { Send
 
 // Tells every link what changed in the interest of our applications.
 void Node::Impl::AnnounceInterest() {
-  const std::vector<routing::LocalChange> changes = interest_.TakeChanges();
-  if (changes.empty()) return;
-  if (changes.size() > kInterestPerFrame) {
-    // One delta must fit one frame; a change this large is a snapshot.
-    for (auto& [id, link] : links_) SendSnapshot(link);
-    return;
-  }
-  InterestDelta delta;
-  delta.generation = interest_.generation();
-  for (const routing::LocalChange& change : changes) {
-    if (change.removed) {
-      delta.remove.push_back(change.pattern);
-    } else {
-      delta.add.push_back({change.pattern, change.block_ms});
+  for (;;) {
+    const std::vector<routing::LocalChange> changes = interest_.TakeChanges(kInterestPerFrame);
+    if (changes.empty()) return;
+    InterestDelta delta;
+    delta.generation = interest_.generation();
+    for (const routing::LocalChange& change : changes) {
+      if (change.removed) {
+        delta.remove.push_back(change.pattern);
+      } else {
+        delta.add.push_back({change.pattern, change.block_ms});
+      }
+    }
+    for (auto& [id, link] : links_) {
+      if (link.control.size() >= kBusyControlQueue) {
+        // Applications subscribe faster than the link writes: one snapshot says it all later.
+        std::erase_if(link.control, [](const auto& f) { return std::holds_alternative<InterestDelta>(f); });
+        link.snapshot_due = true;
+      }
+      if (!link.snapshot_due) PushControl(link, delta);
     }
   }
-  Broadcast(delta);
 }
 
 void Node::Impl::OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& out) {
@@ -157,7 +178,8 @@ void Node::Impl::OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out) 
       Broadcast(PeerStates{{BeliefAbout(link.peer)}}, link.peer);
       return;
     case GoodbyeReason::kReplaced:
-      if (link.id == peer.loser) link.end_received = true;
+      // The other side has read all we sent here. What it sent before its end we still have to read.
+      if (link.id == peer.loser) link.farewell_received = true;
       return MaybeRetire(now, peer, out);
     case GoodbyeReason::kDuplicate:
     case GoodbyeReason::kMisbehaved:

@@ -26,6 +26,9 @@ struct LinkUp {
   PeerId peer;
   DialId dial;  // {} when inbound
   Direction direction = Direction::kInbound;
+  // Which dial of the dialler made it: inbound, what its hello says; outbound, `dial.value`. Both ends need the
+  // same to agree which of two links is the newer.
+  std::uint64_t dial_count = 0;
   std::string name;  // from the certificate
   std::uint64_t epoch = 0;
   std::string software;

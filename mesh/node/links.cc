@@ -1,9 +1,11 @@
-// Links: up, down, replacement without a break, heartbeats, and the data lane.
+// Links: up, down, replacement without a break, heartbeats, and the control lane.
 //
-// Two links to one peer. Both ends keep the same one: a newer epoch beats an older, the newer of two that one
-// side dialled beats the older, and of two dialled by different sides the one dialled by the smaller id stays.
-// The winner carries data once the other side has said LinkReady on it; the loser carries what was under way,
-// then `end`. A receiver reads the loser to its end before it looks at the winner, so order survives.
+// Two links to one peer. Both ends keep the same one: a newer epoch beats an older, the one dialled later beats
+// the other of two that one side dialled, and of two dialled by different sides the one dialled by the smaller
+// id stays. The winner carries data once the other side has said LinkReady on it; the loser carries what was
+// under way, then `end`. A receiver reads the loser to its end before it looks at the winner, so order
+// survives. Who has sent its own end and read the other's says Goodbye{kReplaced}, and only when both have said
+// it the loser is closed: a link closed earlier would take unread messages with it.
 #include <algorithm>
 
 #include "mesh/node/node_impl.h"
@@ -37,13 +39,12 @@ Node::Impl::Link* Node::Impl::FindLink(LinkId id) {
 
 void Node::Impl::On(Instant now, LinkUp& up, Effects& out) {
   PM_CHECK(up.link && !links_.contains(up.link));
+  PM_CHECK(bool(up.dial) == (up.direction == Direction::kOutbound));
+  PM_CHECK(up.epoch != 0);
+  if (RefuseLink(now, up, out)) return;
   if (up.dial) {
     book_.Succeeded(up.dial, up.peer);
     dialled_.erase(up.dial);
-  }
-  if (up.peer == config_.self || links_.size() >= kMaxLinks || (draining_ && goodbye_said_)) {
-    out.push_back(Close{up.link});
-    return;
   }
   ++stats_.links_up;
   Link& link = links_[up.link];
@@ -51,12 +52,12 @@ void Node::Impl::On(Instant now, LinkUp& up, Effects& out) {
   link.peer = up.peer;
   link.direction = up.direction;
   link.epoch = up.epoch;
-  link.age = next_age_++;
-  link.up_at = link.last_heard = now;
+  link.dial_count = up.dial ? up.dial.value : up.dial_count;
+  link.last_heard = now;
   link.next_heartbeat = now;
   link.expires = up.expires;
   if (up.expires != kNever && up.expires > now && up.direction == Direction::kOutbound) {
-    link.replace_at = now + (up.expires - now) * kReplaceAtPercent / 100;
+    link.replace_at = now + (up.expires - now) / 100 * kReplaceAtPercent;
   }
   const bool first = !peers_.contains(up.peer);
   if (first) {
@@ -66,7 +67,7 @@ void Node::Impl::On(Instant now, LinkUp& up, Effects& out) {
     if (!links_.contains(up.link)) return;
   }
   members_.LinkUp(now, up.peer, up.name, up.epoch, up.software, up.certificate_expiry,
-                  static_cast<std::uint8_t>(up.direction));
+                  static_cast<std::uint8_t>(links_.at(peers_.at(up.peer).winner).direction));
   book_.Linked(now, up.peer);
   Greet(now, link);
   MaybeGrant(now, peers_.at(up.peer), out);
@@ -74,37 +75,62 @@ void Node::Impl::On(Instant now, LinkUp& up, Effects& out) {
   if (first) Broadcast(PeerStates{{BeliefAbout(up.peer)}}, up.peer);
 }
 
+// A link we do not want: with ourselves, one too many, or while we leave.
+bool Node::Impl::RefuseLink(Instant now, const LinkUp& up, Effects& out) {
+  const bool self = up.peer == config_.self;
+  if (!self && links_.size() < kMaxLinks && !draining_) return false;
+  out.push_back(Close{up.link});
+  if (!up.dial) return true;
+  // To the address book the dial came to nothing, or it would wait for the end of a link that never was.
+  if (self) {
+    book_.IsSelf(now, up.dial);
+  } else {
+    book_.Failed(now, up.dial);
+  }
+  if (const auto it = dialled_.find(up.dial); it != dialled_.end()) {
+    members_.DialFailed(now, it->second, StateReason::kDialRejected);
+    dialled_.erase(it);
+  }
+  return true;
+}
+
 void Node::Impl::FirstLink(const Link& link) {
   Peer& peer = peers_[link.peer];
+  PM_CHECK(!peer.winner);
   peer.winner = peer.sending = link.id;
   receipts_.Begin(link.peer, link.epoch);
+  baselines_.Begin(link.peer, link.epoch, numbers_);
   // What was published before this link is not on it: account from here.
   peer.accounted = numbers_;
 }
 
 bool Node::Impl::NewerWins(const Link& old, const Link& fresh) const {
-  PM_CHECK(old.age < fresh.age);
-  if (old.direction == fresh.direction) return true;
+  PM_CHECK(old.id != fresh.id && old.peer == fresh.peer && old.epoch == fresh.epoch);
+  // The order in which they came up may differ between the ends; the dialler's count does not.
+  if (old.direction == fresh.direction) return fresh.dial_count >= old.dial_count;
   const bool fresh_dialled_by_us = fresh.direction == Direction::kOutbound;
   return fresh_dialled_by_us == (config_.self < fresh.peer);
 }
 
+// The peer restarted; its old process cannot answer any more. It lives on in the new link.
+void Node::Impl::ReplaceProcess(Instant now, const Link& fresh, Effects& out) {
+  const Peer& peer = peers_.at(fresh.peer);
+  for (const LinkId old : {peer.winner, peer.loser}) {
+    if (!old) continue;
+    links_.erase(old);
+    out.push_back(Close{old});
+    ++stats_.links_down;
+  }
+  ForgetPeer(fresh.peer);
+  members_.ForgetBeliefsOf(now, fresh.peer);
+  FirstLink(fresh);
+}
+
 void Node::Impl::SecondLink(Instant now, Peer& peer, Link& link, Effects& out) {
-  Link& old = *FindLink(peer.winner);
+  const Link& old = *FindLink(peer.winner);
   const PeerId id = link.peer;
   const LinkId fresh = link.id;
-  if (link.epoch > old.epoch) {
-    // The peer restarted; its old process cannot answer any more.
-    const LinkId winner = peer.winner, loser = peer.loser;
-    if (loser) DropLink(now, loser, StateReason::kLinkBroken, true, out);
-    // Dropping the last old link would lose the peer; it lives on in the new link.
-    links_.erase(winner);
-    out.push_back(Close{winner});
-    ++stats_.links_down;
-    ForgetPeer(id);
-    FirstLink(*FindLink(fresh));
-    return;
-  }
+  if (link.epoch > old.epoch) return ReplaceProcess(now, link, out);
   if (link.epoch < old.epoch || peer.loser) {
     PushControl(link, Goodbye{GoodbyeReason::kDuplicate});
     FlushControl(link, out);
@@ -133,16 +159,16 @@ void Node::Impl::MaybeMoveData(Peer& peer) {
   loser.end_queued = true;
 }
 
-// The loser goes when both ends have ended on it.
+// The loser goes when both ends have read each other's end on it.
 void Node::Impl::MaybeRetire(Instant now, Peer& peer, Effects& out) {
   if (!peer.loser) return;
   Link& loser = *FindLink(peer.loser);
   if (!loser.end_sent || !loser.end_received) return;
-  ++stats_.links_replaced;
-  out.push_back(Note{NoteKind::kLinkReplaced, loser.peer, {}, loser.id});
-  PushControl(loser, Goodbye{GoodbyeReason::kReplaced});
-  FlushControl(loser, out);
-  DropLink(now, loser.id, StateReason::kLinkClosed, true, out);
+  if (!std::exchange(loser.farewell_sent, true)) {
+    PushControl(loser, Goodbye{GoodbyeReason::kReplaced});
+    FlushControl(loser, out);
+  }
+  if (loser.farewell_received) DropLink(now, loser.id, StateReason::kLinkClosed, true, out);
 }
 
 void Node::Impl::On(Instant now, const LinkDown& down, Effects& out) {
@@ -156,8 +182,12 @@ void Node::Impl::DropLink(Instant now, LinkId id, StateReason why, bool close, E
   ++stats_.links_down;
   const PeerId peer_id = it->second.peer;
   Peer& peer = peers_.at(peer_id);
+  if (id == peer.loser && it->second.end_sent && it->second.end_received) {
+    ++stats_.links_replaced;
+    out.push_back(Note{NoteKind::kLinkReplaced, peer_id, {}, id});
+  }
   links_.erase(it);
-  members_changed_ = true;
+  deadlines_changed_ = true;
   if (!peer.loser) {
     LosePeer(now, peer_id, why);
     return;
@@ -180,6 +210,7 @@ void Node::Impl::DropLink(Instant now, LinkId id, StateReason why, bool close, E
     peer.sending = other;
     rest.marks_due = true;
   }
+  members_.Keep(peer_id, static_cast<std::uint8_t>(rest.direction));
   dirty_peers_.insert(peer_id);
   MaybeGrant(now, peer, out);
 }
@@ -239,9 +270,20 @@ void Node::Impl::SendHeartbeat(Instant now, Link& link) {
   dirty_peers_.insert(link.peer);
 }
 
+// Any complete frame is proof of life.
+void Node::Impl::HeardFrom(Instant now, Link& link) {
+  link.last_heard = now;
+  if (std::exchange(link.suspected, false)) members_.Heard(now, link.peer);
+}
+
 void Node::Impl::WakeLinks(Instant now, Effects& out) {
-  std::vector<LinkId> silent;
+  std::vector<LinkId> silent, overrun;
+  overrun_ = false;
   for (auto& [id, link] : links_) {
+    if (link.overrun) {
+      overrun.push_back(id);
+      continue;
+    }
     if (link.last_heard + kDeadAfter <= now) {
       silent.push_back(id);
       continue;
@@ -249,24 +291,16 @@ void Node::Impl::WakeLinks(Instant now, Effects& out) {
     if (!link.suspected && link.last_heard + kSuspectAfter <= now) {
       link.suspected = true;
       if (peers_.at(link.peer).winner == id) members_.Silent(now, link.peer);
+      PM_CHECK(now < link.last_heard + kDeadAfter);
     }
     if (link.next_heartbeat <= now) SendHeartbeat(now, link);
-    if (link.replace_at <= now) {
-      link.replace_at = kNever;
-      if (const auto attempt = book_.Replace(now, link.peer)) {
-        ++stats_.dials;
-        out.push_back(Dial{attempt->dial, attempt->address, attempt->expected});
-      }
-      // Should that come to nothing: again after the same part of what is left, not in a busy loop.
-      const Duration left = link.expires == kNever ? Duration::max() : link.expires - now;
-      if (left > std::chrono::seconds(1)) {
-        const Duration wait = std::max<Duration>(left * kReplaceAtPercent / 100, std::chrono::seconds(1));
-        link.replace_at = link.expires == kNever ? now + kRedialMax : now + wait;
-      }
-    }
+    if (link.replace_at <= now) WakeReplacement(now, link, out);
   }
   for (const LinkId id : silent) {
     if (FindLink(id) != nullptr) DropLink(now, id, StateReason::kHeartbeatTimeout, true, out);
+  }
+  for (const LinkId id : overrun) {
+    if (FindLink(id) != nullptr) DropLink(now, id, StateReason::kStalled, true, out);
   }
   std::vector<LinkId> late;
   for (const auto& [id, peer] : peers_) {
@@ -277,15 +311,30 @@ void Node::Impl::WakeLinks(Instant now, Effects& out) {
   }
 }
 
-void Node::Impl::PushControl(Link& link, ControlFrame frame) {
-  if (link.control.size() < kMaxControlQueue) {
-    link.control.push_back(std::move(frame));
-  } else {
-    // It has not read for so long that silence will end the link; make it certain.
-    link.last_heard = Instant::min() + kDeadAfter;
-    link.control.clear();
-    members_changed_ = true;
+// Dials once more. Should that come to nothing: again after the same part of what is left, not in a busy loop.
+void Node::Impl::WakeReplacement(Instant now, Link& link, Effects& out) {
+  constexpr Duration kShortest = std::chrono::seconds(1);
+  link.replace_at = kNever;
+  if (draining_) return;
+  if (const auto attempt = book_.Replace(now, link.peer)) {
+    ++stats_.dials;
+    out.push_back(Dial{attempt->dial, attempt->address, attempt->expected});
   }
+  if (link.expires == kNever) {
+    link.replace_at = now + kRedialMax;
+  } else if (const Duration left = link.expires - now; left > kShortest) {
+    link.replace_at = now + std::max<Duration>(left / 100 * kReplaceAtPercent, kShortest);
+  }
+}
+
+void Node::Impl::PushControl(Link& link, ControlFrame frame) {
+  if (link.overrun) return;
+  if (link.control.size() >= kMaxControlQueue) {
+    link.overrun = overrun_ = true;
+    link.control.clear();
+    return;
+  }
+  link.control.push_back(std::move(frame));
 }
 
 void Node::Impl::Broadcast(const ControlFrame& frame, std::optional<PeerId> except) {
@@ -295,7 +344,9 @@ void Node::Impl::Broadcast(const ControlFrame& frame, std::optional<PeerId> exce
 }
 
 void Node::Impl::FlushControl(Link& link, Effects& out) {
-  if (link.control_busy || link.control.empty()) return;
+  if (link.control_busy) return;
+  if (link.control.empty() && link.snapshot_due) SendSnapshot(link);
+  if (link.control.empty()) return;
   link.control_busy = true;
   out.push_back(SendControl{link.id, std::move(link.control.front())});
   link.control.pop_front();
@@ -313,195 +364,6 @@ void Node::Impl::On(Instant now, const SendDone& done, Effects& out) {
   link->data_busy = false;
   dirty_peers_.insert(link->peer);
   if (link->end_sent) MaybeRetire(now, peers_.at(link->peer), out);
-}
-
-// --- The data lane ----------------------------------------------------------------------------------------------
-
-void Node::Impl::AddMarks(const Peer& peer, DataFrame& frame) const {
-  for (std::uint32_t channel = 0; channel < kChannels; ++channel) {
-    flow::Run mark;
-    mark.channel = channel;
-    mark.first = mark.next = peer.accounted.next(channel);
-    mark.mark = true;
-    if (mark.first > 1) frame.runs.push_back(std::move(mark));
-  }
-}
-
-void Node::Impl::FlushData(Instant now, PeerId, Peer& peer, Effects& out) {
-  const bool was_holding = peer.pressure.holding();
-  if (peer.outbox.empty()) peer.block = {};
-  peer.pressure.Update(now, peer.outbox.bytes(), peer.block);
-  if (peer.pressure.overfull(peer.outbox.bytes())) Overflow(peer, out);
-  // First what ends the old link, then what goes over the new one.
-  if (peer.loser) {
-    Link& loser = *FindLink(peer.loser);
-    if (loser.end_queued && !loser.end_sent && !loser.data_busy) {
-      loser.data_busy = loser.end_sent = true;
-      DataFrame end;
-      end.end = true;
-      out.push_back(SendData{loser.id, std::move(end)});
-      peer.sending = peer.winner;
-    }
-  }
-  Link& link = *FindLink(peer.sending);
-  if (!link.data_busy && !link.end_queued && (!peer.outbox.empty() || link.marks_due)) {
-    DataFrame frame;
-    // Marks say what the next run begins with, so they go out only when nothing is queued before them; a
-    // run's own first number says the same for its channel.
-    if (link.marks_due && peer.outbox.empty()) {
-      AddMarks(peer, frame);
-      link.marks_due = false;
-    }
-    for (flow::Run& run : peer.outbox.TakeUpTo(kFlushBytes)) {
-      stats_.sent_messages += run.items.size();
-      for (const flow::Item& item : run.items) stats_.sent_bytes += run.batch->rows[item.row].record_length;
-      frame.runs.push_back(std::move(run));
-    }
-    if (!frame.runs.empty()) {
-      link.data_busy = true;
-      out.push_back(SendData{link.id, std::move(frame)});
-    }
-    peer.pressure.Update(now, peer.outbox.bytes(), peer.block);
-  }
-  if (was_holding && !peer.pressure.holding()) pressure_eased_ = true;
-}
-
-// The queue to a peer is full and its hold-back used up: the older half goes, and the peer is told.
-void Node::Impl::Overflow(Peer& peer, Effects& out) {
-  std::map<std::uint32_t, flow::Run> lost;  // one announcement per channel
-  std::uint64_t messages = 0;
-  while (peer.outbox.bytes() > peer.pressure.half()) {
-    const flow::Run run = peer.outbox.PopFront();
-    messages += run.items.size();
-    const auto [it, fresh] = lost.try_emplace(run.channel);
-    if (fresh) it->second.first = run.first;
-    it->second.next = run.next;
-  }
-  for (auto& [channel, run] : lost) {
-    run.channel = channel;
-    run.lost = run.next - run.first;
-    run.lost_reason = LossReason::kSlowLink;
-    peer.outbox.PushFront(std::move(run));
-  }
-  stats_.dropped_messages[static_cast<std::size_t>(LossReason::kSlowLink)] += messages;
-  out.push_back(Note{NoteKind::kLinkSlow, FindLink(peer.winner)->peer, {}, peer.winner,
-                     static_cast<std::uint8_t>(LossReason::kSlowLink), messages});
-}
-
-bool Node::Impl::MayRead(const Peer& peer, const Link& link) const {
-  if (link.reading || link.stash || link.end_received) return false;
-  if (link.id == peer.winner && peer.loser && !links_.at(peer.loser).end_received) return false;
-  return true;
-}
-
-// Grants the next data frame unless the last one filled somebody's queue, or came faster than allowed.
-void Node::Impl::MaybeGrant(Instant now, Peer& peer, Effects& out) {
-  std::erase_if(peer.waits_for, [&](SessionId id) {
-    const auto it = sessions_.find(id);
-    return it == sessions_.end() || !it->second.pressure.holding();
-  });
-  if (!peer.waits_for.empty() || peer.grant_at != kNever) return;
-  Link& winner = *FindLink(peer.winner);
-  if (peer.loser) {
-    Link& loser = *FindLink(peer.loser);
-    if (MayRead(peer, loser)) {
-      loser.reading = true;
-      out.push_back(ReadNext{loser.id});
-    }
-    if (!loser.end_received) return;
-  }
-  if (winner.stash) {
-    DataFrame early = std::move(*winner.stash);
-    winner.stash.reset();
-    Receive(now, winner, early, out);
-    return;
-  }
-  if (MayRead(peer, winner)) {
-    winner.reading = true;
-    out.push_back(ReadNext{winner.id});
-  }
-}
-
-void Node::Impl::On(Instant now, DataIn& in, Effects& out) {
-  Link* link = FindLink(in.link);
-  if (link == nullptr) return;
-  PM_CHECK(link->reading);
-  link->reading = false;
-  link->last_heard = now;
-  Peer& peer = peers_.at(link->peer);
-  if (link->id == peer.winner && peer.loser && !FindLink(peer.loser)->end_received) {
-    link->stash = std::move(in.frame);
-    return;
-  }
-  Receive(now, *link, in.frame, out);
-}
-
-void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out) {
-  Peer& peer = peers_.at(link.peer);
-  std::vector<SessionId> fed;
-  std::uint64_t messages = 0, bytes = 0;
-  for (flow::Run& run : frame.runs) {
-    messages += run.items.size();
-    for (const flow::Item& item : run.items) bytes += run.batch->rows[item.row].record_length;
-    ReceiveRun(now, link, run, fed, out);
-  }
-  stats_.received_messages += messages;
-  stats_.received_bytes += bytes;
-  if (frame.end) {
-    link.end_received = true;
-    MaybeRetire(now, peer, out);
-  }
-  // A frame may be larger than a burst: it is taken whole, and the next one waits until it is paid for.
-  const auto wait_for = [&](limits::Gcra& bucket, const limits::Rate& rate, std::uint64_t units) {
-    const auto cost = std::min<std::int64_t>(static_cast<std::int64_t>(units), std::max<std::int64_t>(rate.burst, 1));
-    const auto until = bucket.TryTake(rate, cost, now);
-    if (until && *until != kNever) peer.grant_at = peer.grant_at == kNever ? *until : std::max(peer.grant_at, *until);
-  };
-  wait_for(peer.message_rate, config_.limits.peer_messages, messages);
-  wait_for(peer.byte_rate, config_.limits.peer_bytes, bytes);
-  peer.waits_for.insert(peer.waits_for.end(), fed.begin(), fed.end());
-  std::sort(peer.waits_for.begin(), peer.waits_for.end());
-  peer.waits_for.erase(std::unique(peer.waits_for.begin(), peer.waits_for.end()), peer.waits_for.end());
-  MaybeGrant(now, peer, out);
-}
-
-void Node::Impl::ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector<SessionId>& fed,
-                            Effects& out) {
-  const PeerId origin = link.peer;
-  const std::uint64_t channel_bit = std::uint64_t{1} << run.channel;
-  if (const auto hole = receipts_.Expect(origin, run.channel, run.first)) {
-    // Before the first word on this channel a link was lost; after it there is no excuse.
-    const bool seen = (link.channels_seen & channel_bit) != 0;
-    AnnounceGap(origin, link.epoch, run.channel, hole->from, hole->to,
-                seen ? LossReason::kMissing : LossReason::kLinkLost, out);
-  }
-  link.channels_seen |= channel_bit;
-  if (run.lost > 0) {
-    AnnounceGap(origin, link.epoch, run.channel, run.first, run.first + run.lost - 1, run.lost_reason, out);
-    receipts_.Settle(origin, run.channel, run.first + run.lost);
-  }
-  flow::Delivery like;
-  like.origin = origin;
-  like.epoch = link.epoch;
-  like.channel = run.channel;
-  like.publish_time_us = run.publish_time_us;
-  like.batch = run.batch;
-  for (const flow::Item& item : run.items) {
-    if (!receipts_.Accept(origin, run.channel, item.sequence)) {
-      ++stats_.duplicates;
-      continue;
-    }
-    interest_.Match(run.batch->subject(run.batch->rows[item.row]), matched_);
-    BuildLocal(like, item.row, item.sequence);
-  }
-  receipts_.Settle(origin, run.channel, run.next);
-  for (const auto& [session, delivery] : built_) fed.push_back(session);
-  FlushBuilt();
-  for (const SessionId id : fed) {
-    // Sessions decide at once, so that the grant for the next frame knows.
-    Session& session = sessions_.at(id);
-    session.pressure.Update(now, session.outbox.bytes(), session.block);
-  }
 }
 
 void Node::Impl::Misbehaved(Instant now, LinkId id, Effects& out) {

@@ -55,6 +55,7 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
 }
 
 void Node::Impl::Handle(Instant now, Input input, Effects& out) {
+  PM_CHECK(dirty_peers_.empty() && dirty_sessions_.empty());  // every turn finishes what it began
   Dispatch(now, input, out);
   Finish(now, out);
 }
@@ -63,7 +64,7 @@ void Node::Impl::Dispatch(Instant now, Input& input, Effects& out) {
   // Facts that repeat for every message leave the deadlines of links and members alone.
   const bool hot = std::holds_alternative<DataIn>(input) || std::holds_alternative<SendDone>(input) ||
                    std::holds_alternative<Publish>(input) || std::holds_alternative<DeliverDone>(input);
-  if (!hot) members_changed_ = true;
+  if (!hot) deadlines_changed_ = true;
   std::visit([&](auto& fact) { On(now, fact, out); }, input);
 }
 
@@ -76,7 +77,7 @@ void Node::Impl::Finish(Instant now, Effects& out) {
       if (const auto it = sessions_.find(id); it != sessions_.end()) FlushSession(now, id, it->second, out);
     }
     for (const PeerId& id : std::exchange(dirty_peers_, {})) {
-      if (const auto it = peers_.find(id); it != peers_.end()) FlushData(now, id, it->second, out);
+      if (const auto it = peers_.find(id); it != peers_.end()) FlushData(now, it->second, out);
     }
     if (!std::exchange(pressure_eased_, false)) continue;
     RetryHeld(now, out);
@@ -84,6 +85,8 @@ void Node::Impl::Finish(Instant now, Effects& out) {
   }
   for (auto& [id, link] : links_) FlushControl(link, out);
   ReportMembers(out);
+  CheckDrained(now, out);
+  PM_CHECK(built_.empty() && runs_.empty());
 }
 
 void Node::Impl::NoteOwnPause(Instant now) {
@@ -95,7 +98,7 @@ void Node::Impl::NoteOwnPause(Instant now) {
 
 void Node::Impl::Wake(Instant now, Effects& out) {
   NoteOwnPause(now);
-  members_changed_ = true;
+  deadlines_changed_ = true;
   if (sign_due_) {
     sign_due_ = false;
     out.push_back(SignRecord{own_incarnation_});
@@ -110,29 +113,29 @@ void Node::Impl::Wake(Instant now, Effects& out) {
   for (auto& [id, peer] : peers_) {
     if (peer.pressure.NextWake() <= now) dirty_peers_.insert(id);
     if (peer.grant_at <= now) {
-      peer.grant_at = kNever;
+      PayOwed(now, peer);
       MaybeGrant(now, peer, out);
     }
   }
   Finish(now, out);
-  WakeDrain(now, out);
+}
+
+Instant Node::Impl::SlowDeadline() const {
+  Instant next = members_.NextWake();
+  if (!draining_) next = std::min(next, book_.NextWake());
+  for (const auto& [id, link] : links_) {
+    next = std::min({next, link.next_heartbeat, link.replace_at});
+    next = std::min(next, link.last_heard + (link.suspected ? kDeadAfter : kSuspectAfter));
+  }
+  for (const auto& [id, peer] : peers_) next = std::min(next, peer.replace_by);
+  for (const PendingSubscribe& pending : subscribes_) next = std::min(next, pending.deadline);
+  if (draining_ && !drained_) next = std::min(next, drain_deadline_);
+  return next;
 }
 
 Instant Node::Impl::NextWake() const {
-  if (members_changed_) {
-    Instant next = sign_due_ ? Instant{} : kNever;
-    next = std::min(next, members_.NextWake());
-    if (!draining_) next = std::min(next, book_.NextWake());
-    for (const auto& [id, link] : links_) {
-      next = std::min({next, link.next_heartbeat, link.replace_at});
-      next = std::min(next, link.last_heard + (link.suspected ? kDeadAfter : kSuspectAfter));
-    }
-    for (const auto& [id, peer] : peers_) next = std::min(next, peer.replace_by);
-    for (const PendingSubscribe& pending : subscribes_) next = std::min(next, pending.deadline);
-    if (draining_ && !drained_) next = std::min(next, drain_deadline_);
-    slow_wake_ = next;
-    const_cast<Impl*>(this)->members_changed_ = false;
-  }
+  if (std::exchange(deadlines_changed_, false)) slow_wake_ = SlowDeadline();
+  if (sign_due_ || overrun_) return Instant{};  // at once
   Instant next = slow_wake_;
   for (const auto& [id, session] : sessions_) next = std::min(next, session.pressure.NextWake());
   for (const auto& [id, peer] : peers_) next = std::min({next, peer.pressure.NextWake(), peer.grant_at});
@@ -185,7 +188,6 @@ void Node::Impl::CheckInvariants() const {
   book_.CheckInvariants();
   interest_.CheckInvariants();
   PM_CHECK(links_.size() <= kMaxLinks);
-  PM_CHECK(sessions_.size() <= kMaxSessions);
   PM_CHECK(dirty_peers_.empty() && dirty_sessions_.empty() && built_.empty() && runs_.empty());
   std::size_t links = 0;
   for (const auto& [id, peer] : peers_) {
@@ -194,6 +196,13 @@ void Node::Impl::CheckInvariants() const {
     PM_CHECK(peer.sending == peer.winner || (peer.loser && peer.sending == peer.loser));
     PM_CHECK(!peer.loser || links_.contains(peer.loser));
     PM_CHECK(bool(peer.loser) == (peer.replace_by != kNever));
+    PM_CHECK(!winner->second.end_queued);
+    PM_CHECK(peer.block <= kMaxBlockTimeout);
+    PM_CHECK(bool(peer.owed_messages || peer.owed_bytes) == (peer.grant_at != kNever));
+    for (std::uint32_t channel = 0; channel < kChannels; ++channel) {
+      PM_CHECK(baselines_.Of(id).next(channel) <= peer.accounted.next(channel));
+      PM_CHECK(peer.accounted.next(channel) <= numbers_.next(channel));
+    }
     links += peer.loser ? 2 : 1;
     peer.outbox.CheckInvariants();
     const membership::PeerView* row = members_.Find(id);
@@ -204,10 +213,16 @@ void Node::Impl::CheckInvariants() const {
     PM_CHECK(peers_.contains(link.peer));
     PM_CHECK(link.control.size() <= kMaxControlQueue);
     PM_CHECK(!(link.stash && link.reading));
+    PM_CHECK(!link.stash || id == peers_.at(link.peer).winner);
+    PM_CHECK(!link.end_sent || link.end_queued);
+    PM_CHECK(!link.farewell_sent || (link.end_sent && link.end_received));
+    PM_CHECK(link.overrun || link.control_busy || link.control.empty());
+    PM_CHECK(link.staged.size() <= kMaxSubscriptions);
   }
   std::map<PrincipalId, std::size_t> sessions;
-  std::size_t subscriptions = 0;
+  std::size_t subscriptions = 0, open = 0;
   for (const auto& [id, session] : sessions_) {
+    open += !session.closing;
     session.outbox.CheckInvariants();
     ++sessions[session.principal];
     subscriptions += session.subscriptions.size();
@@ -215,12 +230,20 @@ void Node::Impl::CheckInvariants() const {
     // Nothing waits while the session could take it.
     PM_CHECK(session.closing || session.outbox.busy || session.outbox.empty());
   }
+  PM_CHECK(open <= kMaxSessions);  // refused ones are closing from the start
   PM_CHECK(subscriptions == interest_.local_subscriptions());
   PM_CHECK(principals_.size() <= kMaxPrincipals + kMaxSessions);
   for (const auto& [id, principal] : principals_) {
     PM_CHECK(principal.sessions == (sessions.contains(id) ? sessions.at(id) : 0));
   }
-  for (const Publish& held : held_) PM_CHECK(sessions_.contains(held.session));
+  std::set<SessionId> publishing;
+  for (const Publish& held : held_) {
+    PM_CHECK(sessions_.contains(held.session));
+    PM_CHECK(publishing.insert(held.session).second);
+  }
+  PM_CHECK(receipts_.size() <= kMaxPeers && baselines_.size() <= kMaxPeers);
+  for (const PendingSubscribe& pending : subscribes_) PM_CHECK(sessions_.contains(pending.session));
+  PM_CHECK(!drained_ || draining_);
 }
 
 std::uint64_t Node::Impl::Digest() const {
@@ -233,9 +256,11 @@ std::uint64_t Node::Impl::Digest() const {
   }
   for (const auto& [id, peer] : peers_) {
     digest.Add(id).Add(peer.winner.value).Add(peer.loser.value).Add(peer.outbox.bytes());
+    peer.pressure.AddTo(digest);
   }
   for (const auto& [id, session] : sessions_) {
     digest.Add(id.value).Add(session.subscriptions.size()).Add(session.outbox.bytes());
+    session.pressure.AddTo(digest);
   }
   digest.Add(stats_.published_messages).Add(stats_.delivered_messages).Add(stats_.received_messages);
   return digest.value();

@@ -1,7 +1,7 @@
 // The state of a node and the methods that change it. Private to mesh/node; split over files by subject:
-//
 //   node.cc      facts and time in, the order of things in a turn, invariants, digest
-//   links.cc     links up and down, replacement without a break, heartbeats, the data lane
+//   links.cc     links up and down, replacement without a break, heartbeats, the control lane
+//   data.cc      the data lane: runs out and in, marks, grants
 //   control.cc   control frames: interest, records, beliefs, goodbyes
 //   peers.cc     dialling, records, membership changes, drain
 //   publish.cc   from a batch to queues: matching, numbering, holding back
@@ -28,27 +28,12 @@
 #include "mesh/flow/pressure.h"
 #include "mesh/limits/gcra.h"
 #include "mesh/membership/members.h"
+#include "mesh/node/bounds.h"
 #include "mesh/node/node.h"
 #include "mesh/routing/interest.h"
 #include "mesh/routing/numbering.h"
 
 namespace peermesh::node {
-
-// Control frames waiting on one link. A snapshot of kMaxSubscriptions patterns is about 100 frames; a peer
-// that lets this many wait does not read.
-inline constexpr std::size_t kMaxControlQueue = 1024;
-// Encoded records in one frame; kMaxControlFrameBytes less room for tags.
-inline constexpr std::size_t kRecordsPerFrameBytes = 48u << 10;
-static_assert(kRecordsPerFrameBytes + kMaxRecordBytes + kMaxCertificateBytes + 1024 <= kMaxControlFrameBytes);
-// Patterns in one interest frame: 256 bytes each and some overhead stay below kMaxControlFrameBytes.
-inline constexpr std::size_t kInterestPerFrame = 200;
-static_assert(kInterestPerFrame * (kMaxSubjectBytes + 16) <= kMaxControlFrameBytes);
-// Replacing a link takes a few round trips; one that takes longer is cut short.
-inline constexpr Duration kReplaceTimeout = std::chrono::seconds(5);
-// A wake-up this late means that this process was paused, not that the peers were silent.
-inline constexpr Duration kOwnPause = std::chrono::seconds(1);
-// Heartbeats whose sending time is remembered for the round trip.
-inline constexpr std::size_t kHeartbeatMemory = 8;
 
 class Node::Impl {
  public:
@@ -71,13 +56,15 @@ class Node::Impl {
     PeerId peer;
     Direction direction = Direction::kInbound;
     std::uint64_t epoch = 0;
-    std::uint64_t age = 0;  // order in which links came up
-    Instant up_at{}, expires = kNever, replace_at = kNever;
+    std::uint64_t dial_count = 0;
+    Instant expires = kNever, replace_at = kNever;
     Instant last_heard{}, next_heartbeat{};
     bool suspected = false;
     // Control lane.
     std::deque<ControlFrame> control;
     bool control_busy = false;
+    bool overrun = false;       // the other side does not read: the link goes at the next wake-up
+    bool snapshot_due = false;  // deltas did not fit the queue: the whole interest follows when it is empty
     std::uint64_t heartbeats_sent = 0;
     std::array<Instant, kHeartbeatMemory> heartbeat_sent_at{};
     std::uint64_t heard_number = 0;
@@ -85,11 +72,17 @@ class Node::Impl {
     // Data lane.
     bool data_busy = false;
     bool marks_due = true;      // the next data frame begins with marks
+    bool marked = false;        // the first marks went out
     bool ready = false;         // the other side confirmed the link
     bool end_queued = false, end_sent = false, end_received = false;
+    bool farewell_sent = false, farewell_received = false;  // Goodbye{kReplaced}: everything was read
     std::uint64_t channels_seen = 0;  // bit per channel: some run of it arrived on this link
     bool reading = false;       // a ReadNext is outstanding
     std::optional<DataFrame> stash;  // came early: the older link must be read to its end first
+    // Their interest, as this link tells it.
+    bool told = false;              // a whole snapshot came over this link
+    bool staging = false;           // a snapshot is under way, or was asked for
+    std::vector<Interest> staged;   // its parts
   };
 
   struct Peer {
@@ -104,14 +97,13 @@ class Node::Impl {
     // Their interest.
     std::uint64_t interest_generation = 0;
     bool interest_known = false;
-    std::vector<Interest> staged;  // parts of a snapshot
-    bool staging = false;
     // Our interest, as they confirmed it.
     std::uint64_t acked_generation = 0;
     bool acked = false;
     // Their data.
     limits::Gcra message_rate, byte_rate;
-    Instant grant_at = kNever;          // reading waits for their rate limit
+    std::uint64_t owed_messages = 0, owed_bytes = 0;  // read and not yet paid for
+    Instant grant_at = kNever;          // reading waits until they can be
     std::vector<SessionId> waits_for;   // reading waits for these sessions
   };
 
@@ -143,13 +135,16 @@ class Node::Impl {
   void Dispatch(Instant now, Input& input, Effects& out);
   void Finish(Instant now, Effects& out);
   void NoteOwnPause(Instant now);
+  Instant SlowDeadline() const;
 
   // links.cc
   void On(Instant now, LinkUp& up, Effects& out);
   void On(Instant now, const LinkDown& down, Effects& out);
   void On(Instant now, DataIn& in, Effects& out);
   void On(Instant now, const SendDone& done, Effects& out);
+  bool RefuseLink(Instant now, const LinkUp& up, Effects& out);
   void FirstLink(const Link& link);
+  void ReplaceProcess(Instant now, const Link& fresh, Effects& out);
   void SecondLink(Instant now, Peer& peer, Link& link, Effects& out);
   bool NewerWins(const Link& old, const Link& fresh) const;
   void MaybeMoveData(Peer& peer);
@@ -159,19 +154,25 @@ class Node::Impl {
   void LosePeer(Instant now, PeerId id, membership::StateReason why);
   void Greet(Instant now, Link& link);
   void SendHeartbeat(Instant now, Link& link);
+  void HeardFrom(Instant now, Link& link);
   void WakeLinks(Instant now, Effects& out);
+  void WakeReplacement(Instant now, Link& link, Effects& out);
   void PushControl(Link& link, ControlFrame frame);
   void Broadcast(const ControlFrame& frame, std::optional<PeerId> except = std::nullopt);
   void FlushControl(Link& link, Effects& out);
-  void FlushData(Instant now, PeerId id, Peer& peer, Effects& out);
-  void AddMarks(const Peer& peer, DataFrame& frame) const;
+  void Misbehaved(Instant now, LinkId link, Effects& out);
+  Link* FindLink(LinkId id);
+
+  // data.cc
+  void FlushData(Instant now, Peer& peer, Effects& out);
+  void SendEnd(Peer& peer, Effects& out);
+  void AddMarks(Peer& peer, Link& link, DataFrame& frame);
   void Receive(Instant now, Link& link, DataFrame& frame, Effects& out);
   void ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector<SessionId>& fed, Effects& out);
+  void PayOwed(Instant now, Peer& peer);
   void MaybeGrant(Instant now, Peer& peer, Effects& out);
   bool MayRead(const Peer& peer, const Link& link) const;
   void Overflow(Peer& peer, Effects& out);
-  void Misbehaved(Instant now, LinkId link, Effects& out);
-  Link* FindLink(LinkId id);
 
   // control.cc
   void On(Instant now, ControlIn& in, Effects& out);
@@ -185,7 +186,8 @@ class Node::Impl {
   void OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out);
   void OnFrame(Instant now, Link& link, LinkReady& frame, Effects& out);
   void SendSnapshot(Link& link);
-  void ApplySnapshot(PeerId id, Peer& peer);
+  bool ApplySnapshot(Link& link);
+  void Acknowledge(Link& link, std::uint64_t generation);
   void AskForSnapshot(Link& link, Effects& out);
   void AnnounceInterest();
 
@@ -199,16 +201,19 @@ class Node::Impl {
   void SendBeliefs(Link& link);
   PeerBelief BeliefAbout(PeerId id) const;
   void DialDue(Instant now, Effects& out);
-  void WakeDrain(Instant now, Effects& out);
+  void CheckDrained(Instant now, Effects& out);
   void ReportMembers(Effects& out);
 
   // publish.cc
   void On(Instant now, Publish& publish, Effects& out);
   bool Refuse(Instant now, const Publish& publish, Effects& out);
   bool MustHold(const Publish& publish);
+  bool Wanted(const Batch& batch, PeerId target);
   void Admit(Instant now, const Publish& publish, Effects& out);
+  void BuildRemote(const flow::Delivery& like, std::uint32_t row, std::uint64_t sequence);
+  void QueueBuilt(Instant now, std::set<PeerId>& interested);
   void RetryHeld(Instant now, Effects& out);
-  void Route(const Publish& publish, std::string_view subject);
+  void Route(std::string_view subject, const std::optional<PeerId>& target);
   Refusal ResolveTarget(const Publish& publish, std::optional<PeerId>& target) const;
 
   // sessions.cc
@@ -219,18 +224,18 @@ class Node::Impl {
   void On(Instant now, const DeliverDone& done, Effects& out);
   Refusal AddSubscriptions(SessionId id, Session& session, Subscribe& subscribe, const char** limit);
   void RemoveSubscription(SessionId id, Session& session, std::uint32_t subscription);
-  void RecomputePolicy(Session& session);
+  static std::uint32_t BlockMs(const Subscription& subscription);
+  static void AddPolicy(Session& session, const Subscription& subscription);
   void Overflow(SessionId id, Session& session, Effects& out);
-  void AnnounceGap(PeerId origin, std::uint64_t epoch, std::uint32_t channel, std::uint64_t from,
-                   std::uint64_t to, LossReason reason, Effects& out);
+  void AnnounceGap(Instant now, const Link& origin, std::uint32_t channel, routing::Receipts::Hole hole,
+                   LossReason reason, Effects& out);
   void FlushSession(Instant now, SessionId id, Session& session, Effects& out);
   void ConfirmedBy(PeerId peer);
   void ResolveSubscribes(Instant now, Effects& out);
   void Matches(flow::Delivery& delivery, std::uint32_t row, std::uint64_t sequence,
                const std::vector<std::uint32_t>& ids);
-  // Splits what a subject matched by session and appends it to the deliveries being built.
   void BuildLocal(const flow::Delivery& like, std::uint32_t row, std::uint64_t sequence);
-  void FlushBuilt();
+  void FlushBuilt(Instant now);
 
   // Constant after construction.
   const Config config_;
@@ -242,6 +247,7 @@ class Node::Impl {
   routing::Interest interest_;
   routing::ChannelNumbers numbers_;
   routing::Receipts receipts_;
+  routing::Baselines baselines_;
 
   // State.
   std::map<LinkId, Link> links_;
@@ -254,23 +260,23 @@ class Node::Impl {
   std::map<PeerId, membership::State> reported_;  // states already noted
   std::deque<Publish> held_;
   std::deque<PendingSubscribe> subscribes_;
-  std::uint64_t next_age_ = 1;
   std::uint64_t own_incarnation_ = 0;
   bool sign_due_ = true;
-  bool draining_ = false, goodbye_said_ = false, drained_ = false;
+  bool overrun_ = false;  // some link is
+  bool draining_ = false, drained_ = false;
   Instant drain_deadline_ = kNever;
 
   // This turn.
   std::set<PeerId> dirty_peers_;
   std::set<SessionId> dirty_sessions_;
   bool pressure_eased_ = false;
-  bool members_changed_ = true;  // membership, links or dials: their deadlines must be read anew
-  mutable Instant slow_wake_ = kNever;  // deadline of everything but queues, while !members_changed_
+  // The deadline of everything but queues. Read anew when membership, links or dials changed, not every turn.
+  mutable bool deadlines_changed_ = true;
+  mutable Instant slow_wake_ = kNever;
   routing::Interest::Matched matched_;
   std::map<SessionId, flow::Delivery> built_;
   std::map<PeerId, flow::Run> runs_;
   std::vector<std::uint32_t> ids_;
-  std::vector<PeerId> unreachable_;
 
   // Statistics.
   Stats stats_;

@@ -47,10 +47,11 @@ void Node::Impl::On(Instant now, const DialFailed& failed, Effects& out) {
     dialled_.erase(it);
   }
   if (failed.why == DialFailure::kSelf) {
-    book_.IsSelf(failed.dial);
-    return;
+    book_.IsSelf(now, failed.dial);
+    if (peer == PeerId{}) return;  // a seed list may well name ourselves
+  } else {
+    book_.Failed(now, failed.dial);
   }
-  book_.Failed(now, failed.dial);
   out.push_back(Note{NoteKind::kDialFailed, peer, {}, {}, static_cast<std::uint8_t>(failed.why)});
 }
 
@@ -62,6 +63,7 @@ void Node::Impl::On(Instant, RecordSigned& own, Effects&) {
 }
 
 void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
+  if (draining_) return;  // news of us would take our goodbye back
   ++own_incarnation_;
   sign_due_ = true;
   for (auto& [id, link] : links_) {
@@ -87,6 +89,8 @@ void Node::Impl::LearnRecord(Instant now, PeerRecord& record, std::optional<Peer
   out.push_back(Persist{record});
   // News travels once over every link; who knows it already stops it.
   Broadcast(PeerRecords{{record}}, from);
+  // What we said of this peer before was about an earlier incarnation, or unknown to those we told.
+  if (peers_.contains(record.id)) Broadcast(PeerStates{{BeliefAbout(record.id)}}, record.id);
   records_[record.id] = std::move(record);
 }
 
@@ -103,7 +107,11 @@ void Node::Impl::SendRecords(Link& link) {
   };
   if (own_record_) add(*own_record_);
   for (const auto& [id, record] : records_) {
-    if (id != link.peer) add(record);
+    if (id == link.peer) continue;
+    // Who is gone is not passed on, or two peers that forget at different times would remind each other for ever.
+    const membership::PeerView* row = members_.Find(id);
+    if (row == nullptr || row->state == membership::State::kDead) continue;
+    if (row->state != membership::State::kLeft) add(record);
   }
   if (!frame.records.empty()) PushControl(link, std::move(frame));
 }
@@ -120,7 +128,6 @@ PeerBelief Node::Impl::BeliefAbout(PeerId id) const {
 }
 
 void Node::Impl::SendBeliefs(Link& link) {
-  constexpr std::size_t kBeliefsPerFrame = 1024;  // about 48 bytes each
   PeerStates frame;
   for (const auto& [id, peer] : peers_) {
     if (id == link.peer) continue;
@@ -137,6 +144,7 @@ void Node::Impl::ReportMembers(Effects& out) {
     if (change.removed) {
       book_.Forget(row.id);
       receipts_.Forget(row.id);
+      baselines_.Forget(row.id);
       records_.erase(row.id);
       reported_.erase(row.id);
       out.push_back(Forget{row.id});
@@ -154,7 +162,7 @@ void Node::Impl::ReportMembers(Effects& out) {
       out.push_back(Note{kind, row.id, {}, {}, static_cast<std::uint8_t>(row.reason)});
     }
     out.push_back(PeerChanged{std::move(change.peer), change.removed});
-    members_changed_ = true;
+    deadlines_changed_ = true;
   }
 }
 
@@ -169,11 +177,10 @@ void Node::Impl::On(Instant, const DrainRequested& drain, Effects& out) {
     ++stats_.publish_refused_other;
   }
   // Everybody learns of it now; what is queued still goes out.
-  goodbye_said_ = true;
   Broadcast(Goodbye{GoodbyeReason::kLeaving});
 }
 
-void Node::Impl::WakeDrain(Instant now, Effects& out) {
+void Node::Impl::CheckDrained(Instant now, Effects& out) {
   if (!draining_ || drained_) return;
   bool waiting = false;
   for (const auto& [id, peer] : peers_) waiting |= !peer.outbox.empty() || links_.at(peer.sending).data_busy;

@@ -5,17 +5,32 @@
 #include "mesh/routing/subject.h"
 
 namespace peermesh::node {
+namespace {
+
+// Numbers of one channel follow each other within a turn.
+void AddNumber(std::vector<NumberRange>& numbers, std::uint32_t channel, std::uint64_t sequence) {
+  const auto range = std::find_if(numbers.begin(), numbers.end(),
+                                  [&](const NumberRange& r) { return r.channel == channel; });
+  if (range == numbers.end()) {
+    numbers.push_back({channel, sequence, sequence});
+    return;
+  }
+  PM_CHECK(range->last + 1 == sequence);
+  range->last = sequence;
+}
+
+}  // namespace
 
 Refusal Node::Impl::ResolveTarget(const Publish& publish, std::optional<PeerId>& target) const {
   if (publish.target.empty()) return Refusal::kNone;
-  if (publish.target == config_.name || publish.target == config_.self.ToText()) {
+  if (publish.target == config_.name) {
     target = config_.self;
     return Refusal::kNone;
   }
   const auto found = members_.Resolve(publish.target);
   if (found.ambiguous) return Refusal::kAmbiguousPeer;
   if (!found.peer) return Refusal::kUnknownPeer;
-  if (!peers_.contains(*found.peer)) return Refusal::kPeerUnreachable;
+  if (*found.peer != config_.self && !peers_.contains(*found.peer)) return Refusal::kPeerUnreachable;
   target = found.peer;
   return Refusal::kNone;
 }
@@ -64,6 +79,7 @@ void Node::Impl::On(Instant now, Publish& publish, Effects& out) {
   PM_CHECK(publish.batch->rows.size() <= kMaxBatchMessages);
   if (Refuse(now, publish, out)) return;
   if (MustHold(publish)) {
+    PM_CHECK(held_.size() < sessions_.size());  // one unanswered for each session
     ++stats_.publishes_held;
     held_.push_back(std::move(publish));
     return;
@@ -71,16 +87,10 @@ void Node::Impl::On(Instant now, Publish& publish, Effects& out) {
   Admit(now, publish, out);
 }
 
-// Fills matched_ with who gets a message on this subject.
-void Node::Impl::Route(const Publish& publish, std::string_view subject) {
+// Fills matched_ with who gets a message on this subject; with a target, nobody else.
+void Node::Impl::Route(std::string_view subject, const std::optional<PeerId>& target) {
   interest_.Match(subject, matched_);
-  if (publish.target.empty()) return;
-  std::optional<PeerId> target;
-  if (ResolveTarget(publish, target) != Refusal::kNone || !target) {
-    matched_.local.clear();
-    matched_.remote.clear();
-    return;
-  }
+  if (!target) return;
   if (*target != config_.self) matched_.local.clear();
   std::erase_if(matched_.remote, [&](const auto& remote) { return remote.peer != *target; });
 }
@@ -90,9 +100,10 @@ bool Node::Impl::MustHold(const Publish& publish) {
   bool any_holding = false;
   for (const auto& [id, peer] : peers_) any_holding |= peer.pressure.holding();
   for (const auto& [id, session] : sessions_) any_holding |= session.pressure.holding();
-  if (!any_holding) return false;
+  std::optional<PeerId> target;
+  if (!any_holding || ResolveTarget(publish, target) != Refusal::kNone) return false;
   for (const Row& row : publish.batch->rows) {
-    Route(publish, publish.batch->subject(row));
+    Route(publish.batch->subject(row), target);
     for (const auto& local : matched_.local) {
       if (sessions_.at(local.session).pressure.holding()) return true;
     }
@@ -103,74 +114,50 @@ bool Node::Impl::MustHold(const Publish& publish) {
   return false;
 }
 
+// True if the target wants any message of the batch.
+bool Node::Impl::Wanted(const Batch& batch, PeerId target) {
+  for (const Row& row : batch.rows) {
+    Route(batch.subject(row), target);
+    if (!matched_.local.empty() || !matched_.remote.empty()) return true;
+  }
+  return false;
+}
+
 // Numbers the batch and queues it for everybody it concerns.
 void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
   const Batch& batch = *publish.batch;
   Answer answer{publish.request, publish.session};
+  std::optional<PeerId> target;
+  answer.refusal = ResolveTarget(publish, target);  // it may have gone while the publish was held
+  // A message to one peer that nobody there wants is an error the sender can act on: no number is used.
+  if (answer.refusal == Refusal::kNone && target && !Wanted(batch, *target)) {
+    answer.refusal = Refusal::kNoSubscribers;
+  }
+  if (answer.refusal != Refusal::kNone) {
+    ++stats_.publish_refused_other;
+    out.push_back(std::move(answer));
+    return;
+  }
   std::set<PeerId> interested;
   flow::Delivery like;
   like.origin = config_.self;
   like.epoch = config_.epoch;
   like.publish_time_us = publish.now.time_since_epoch().count();
   like.batch = publish.batch;
-  if (!publish.target.empty()) {
-    // A message to one peer that nobody there wants is an error the sender can act on; check before numbering.
-    bool anybody = false;
-    for (const Row& row : batch.rows) {
-      Route(publish, batch.subject(row));
-      anybody |= !matched_.local.empty() || !matched_.remote.empty();
-    }
-    if (!anybody) {
-      answer.refusal = Refusal::kNoSubscribers;
-      ++stats_.publish_refused_other;
-      out.push_back(std::move(answer));
-      return;
-    }
-  }
-  const auto flush = [&] {
-    FlushBuilt();
-    for (auto& [id, run] : std::exchange(runs_, {})) {
-      Peer& peer = peers_.at(id);
-      peer.accounted.Set(run.channel, run.next);
-      peer.outbox.Push(std::move(run));
-      dirty_peers_.insert(id);
-      interested.insert(id);
-    }
-  };
   for (std::uint32_t index = 0; index < batch.rows.size(); ++index) {
     const std::string_view subject = batch.subject(batch.rows[index]);
     const std::uint32_t channel = routing::ChannelOf(subject);
     // A run has one channel; cutting it here keeps one publisher's messages in one order.
-    if (channel != like.channel) flush();
+    if (channel != like.channel) QueueBuilt(now, interested);
     like.channel = channel;
     const std::uint64_t sequence = numbers_.Take(channel);
-    const auto range = std::find_if(answer.numbers.begin(), answer.numbers.end(),
-                                    [&](const NumberRange& r) { return r.channel == channel; });
-    if (range == answer.numbers.end()) {
-      answer.numbers.push_back({channel, sequence, sequence});
-    } else {
-      range->last = sequence;
-    }
-    Route(publish, subject);
+    AddNumber(answer.numbers, channel, sequence);
+    Route(subject, target);
     if (!matched_.local.empty()) interested.insert(config_.self);
     BuildLocal(like, index, sequence);
-    for (const auto& remote : matched_.remote) {
-      Peer& peer = peers_.at(remote.peer);
-      const auto [it, fresh] = runs_.try_emplace(remote.peer);
-      flow::Run& run = it->second;
-      if (fresh) {
-        run.channel = channel;
-        run.first = peer.accounted.next(channel);
-        run.publish_time_us = like.publish_time_us;
-        run.batch = publish.batch;
-      }
-      run.items.push_back({index, sequence});
-      run.next = sequence + 1;
-      const Duration block = std::chrono::milliseconds(remote.block_ms);
-      peer.block = std::max(peer.block, std::min(block, kMaxBlockTimeout));
-    }
+    BuildRemote(like, index, sequence);
   }
-  flush();
+  QueueBuilt(now, interested);
   stats_.published_messages += batch.rows.size();
   stats_.published_bytes += batch.bytes;
   answer.interested_peers = static_cast<std::uint32_t>(interested.size());
@@ -179,11 +166,40 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
     if (answer.unreachable.size() < kMaxUnreachableNamed) answer.unreachable.push_back(id);
   }
   out.push_back(std::move(answer));
-  // Queues decide now, so that the next publish of this very turn finds them as they are.
-  for (const PeerId& id : interested) {
-    const auto it = peers_.find(id);
-    if (it == peers_.end()) continue;
-    it->second.pressure.Update(now, it->second.outbox.bytes(), it->second.block);
+}
+
+// Appends what matched_ says to the runs being built.
+void Node::Impl::BuildRemote(const flow::Delivery& like, std::uint32_t row, std::uint64_t sequence) {
+  for (const auto& remote : matched_.remote) {
+    Peer& peer = peers_.at(remote.peer);
+    const auto [it, fresh] = runs_.try_emplace(remote.peer);
+    flow::Run& run = it->second;
+    if (fresh) {
+      run.channel = like.channel;
+      run.first = peer.accounted.next(like.channel);
+      run.publish_time_us = like.publish_time_us;
+      run.batch = like.batch;
+    }
+    PM_CHECK(run.channel == like.channel);
+    run.items.push_back({row, sequence});
+    run.next = sequence + 1;
+    const Duration block = std::chrono::milliseconds(remote.block_ms);
+    peer.block = std::max(peer.block, std::min(block, kMaxBlockTimeout));
+  }
+}
+
+// Queues what was built. The queues decide at once, so that the next publish of this very turn finds them as
+// they are.
+void Node::Impl::QueueBuilt(Instant now, std::set<PeerId>& interested) {
+  FlushBuilt(now);
+  for (auto& [id, run] : std::exchange(runs_, {})) {
+    PM_CHECK(run.IsWellFormed() && !run.items.empty());
+    Peer& peer = peers_.at(id);
+    peer.accounted.Set(run.channel, run.next);
+    peer.outbox.Push(std::move(run));
+    if (peer.pressure.Update(now, peer.outbox.bytes(), peer.block)) pressure_eased_ = true;
+    dirty_peers_.insert(id);
+    interested.insert(id);
   }
 }
 

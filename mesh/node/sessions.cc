@@ -22,9 +22,7 @@ void Node::Impl::On(Instant, const SessionClosed& closed, Effects&) {
   if (it == sessions_.end()) return;
   Session& session = it->second;
   for (const auto& [id, subscription] : std::exchange(session.subscriptions, {})) {
-    const auto block = subscription.on_overflow == OnOverflow::kBlock ? subscription.block_timeout : Duration{};
-    interest_.Remove(subscription.pattern,
-                     {closed.session, id, static_cast<std::uint32_t>(block / std::chrono::milliseconds(1))});
+    interest_.Remove(subscription.pattern, {closed.session, id, BlockMs(subscription)});
   }
   std::erase_if(subscribes_, [&](const PendingSubscribe& pending) { return pending.session == closed.session; });
   std::erase_if(held_, [&](const Publish& held) { return held.session == closed.session; });
@@ -55,9 +53,7 @@ Refusal Node::Impl::AddSubscriptions(SessionId id, Session& session, Subscribe& 
   }
   for (Subscription& wanted : subscribe.subscriptions) {
     wanted.block_timeout = std::clamp(wanted.block_timeout, Duration{}, kMaxBlockTimeout);
-    const auto block = wanted.on_overflow == OnOverflow::kBlock ? wanted.block_timeout : Duration{};
-    const auto added = interest_.Add(
-        wanted.pattern, {id, wanted.id, static_cast<std::uint32_t>(block / std::chrono::milliseconds(1))});
+    const auto added = interest_.Add(wanted.pattern, {id, wanted.id, BlockMs(wanted)});
     if (added != routing::Interest::Added::kOk) {
       // All or nothing.
       for (const Subscription& other : subscribe.subscriptions) {
@@ -68,6 +64,7 @@ Refusal Node::Impl::AddSubscriptions(SessionId id, Session& session, Subscribe& 
       return leading ? Refusal::kTooManyLeadingWildcards : Refusal::kTooManySubscriptions;
     }
     session.subscriptions.emplace(wanted.id, wanted);
+    AddPolicy(session, wanted);
   }
   return Refusal::kNone;
 }
@@ -75,22 +72,27 @@ Refusal Node::Impl::AddSubscriptions(SessionId id, Session& session, Subscribe& 
 void Node::Impl::RemoveSubscription(SessionId id, Session& session, std::uint32_t subscription) {
   const auto it = session.subscriptions.find(subscription);
   PM_CHECK(it != session.subscriptions.end());
-  const Subscription& known = it->second;
-  const auto block = known.on_overflow == OnOverflow::kBlock ? known.block_timeout : Duration{};
-  interest_.Remove(known.pattern,
-                   {id, subscription, static_cast<std::uint32_t>(block / std::chrono::milliseconds(1))});
+  const OnOverflow policy = it->second.on_overflow;
+  interest_.Remove(it->second.pattern, {id, subscription, BlockMs(it->second)});
   session.subscriptions.erase(it);
-}
-
-void Node::Impl::RecomputePolicy(Session& session) {
+  if (policy == OnOverflow::kGap) return;  // the default took no part in the session's policy
   session.block = {};
   session.close_when_slow = false;
-  for (const auto& [id, subscription] : session.subscriptions) {
-    if (subscription.on_overflow == OnOverflow::kBlock) {
-      session.block = std::max(session.block, subscription.block_timeout);
-    }
-    session.close_when_slow |= subscription.on_overflow == OnOverflow::kClose;
+  for (const auto& [other, known] : session.subscriptions) AddPolicy(session, known);
+}
+
+// The hold-back this subscription asks for.
+std::uint32_t Node::Impl::BlockMs(const Subscription& subscription) {
+  if (subscription.on_overflow != OnOverflow::kBlock) return 0;
+  PM_CHECK(subscription.block_timeout >= Duration{} && subscription.block_timeout <= kMaxBlockTimeout);
+  return static_cast<std::uint32_t>(subscription.block_timeout / std::chrono::milliseconds(1));
+}
+
+void Node::Impl::AddPolicy(Session& session, const Subscription& subscription) {
+  if (subscription.on_overflow == OnOverflow::kBlock) {
+    session.block = std::max(session.block, subscription.block_timeout);
   }
+  session.close_when_slow |= subscription.on_overflow == OnOverflow::kClose;
 }
 
 void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
@@ -100,7 +102,8 @@ void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
     answer.refusal = draining_ ? Refusal::kDraining : Refusal::kUnknownSession;
   } else {
     Principal& principal = principals_.at(it->second.principal);
-    const auto cost = static_cast<std::int64_t>(subscribe.subscriptions.size());
+    // An empty one costs as much as one: it too waits for confirmations.
+    const auto cost = std::max<std::int64_t>(1, static_cast<std::int64_t>(subscribe.subscriptions.size()));
     if (const auto until = principal.subscribes.TryTake(config_.limits.subscribes, cost, now)) {
       answer.refusal = Refusal::kRateLimited;
       answer.limit = "subscribes";
@@ -113,7 +116,6 @@ void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
     out.push_back(std::move(answer));
     return;
   }
-  RecomputePolicy(it->second);
   AnnounceInterest();
   PendingSubscribe pending{subscribe.request, subscribe.session, {}, interest_.generation(),
                            now + kInterestAckTimeout, {}};
@@ -130,7 +132,6 @@ void Node::Impl::On(Instant, const Unsubscribe& unsubscribe, Effects&) {
   for (const std::uint32_t id : unsubscribe.ids) {
     if (it->second.subscriptions.contains(id)) RemoveSubscription(unsubscribe.session, it->second, id);
   }
-  RecomputePolicy(it->second);
 }
 
 // The peer is gone: nobody waits for its confirmation any more.
@@ -182,12 +183,14 @@ void Node::Impl::BuildLocal(const flow::Delivery& like, std::uint32_t row, std::
   }
 }
 
-void Node::Impl::FlushBuilt() {
+void Node::Impl::FlushBuilt(Instant now) {
   for (auto& [id, delivery] : std::exchange(built_, {})) {
     Session& session = sessions_.at(id);
     if (session.closing) continue;
     session.outbox.Push(std::move(delivery));
     dirty_sessions_.insert(id);
+    // It decides at once, so that the next publish or grant of this very turn finds it as it is.
+    if (session.pressure.Update(now, session.outbox.bytes(), session.block)) pressure_eased_ = true;
   }
 }
 
@@ -201,8 +204,7 @@ void Node::Impl::On(Instant, const DeliverDone& done, Effects&) {
 
 void Node::Impl::FlushSession(Instant now, SessionId id, Session& session, Effects& out) {
   if (session.closing) return;
-  const bool was_holding = session.pressure.holding();
-  session.pressure.Update(now, session.outbox.bytes(), session.block);
+  if (session.pressure.Update(now, session.outbox.bytes(), session.block)) pressure_eased_ = true;
   if (session.pressure.state() == flow::Pressure::State::kSlow && session.close_when_slow) {
     session.closing = true;
     out.push_back(CloseSession{id, Refusal::kSlowConsumer});
@@ -210,7 +212,6 @@ void Node::Impl::FlushSession(Instant now, SessionId id, Session& session, Effec
       stats_.dropped_messages[static_cast<std::size_t>(LossReason::kSlowSubscriber)] +=
           session.outbox.PopFront().items.size();
     }
-    pressure_eased_ = true;
     return;
   }
   if (session.pressure.overfull(session.outbox.bytes())) Overflow(id, session, out);
@@ -224,9 +225,8 @@ void Node::Impl::FlushSession(Instant now, SessionId id, Session& session, Effec
       }
     }
     out.push_back(std::move(deliver));
-    session.pressure.Update(now, session.outbox.bytes(), session.block);
+    if (session.pressure.Update(now, session.outbox.bytes(), session.block)) pressure_eased_ = true;
   }
-  if (was_holding && !session.pressure.holding()) pressure_eased_ = true;
 }
 
 // The subscriber is slow and its queue is full: the older half goes behind gaps.
@@ -236,6 +236,7 @@ void Node::Impl::Overflow(SessionId id, Session& session, Effects& out) {
   std::uint64_t messages = 0;
   while (session.outbox.bytes() > session.pressure.half()) {
     const flow::Delivery dropped = session.outbox.PopFront();
+    PM_CHECK(dropped.is_gap() == dropped.items.empty());
     messages += dropped.items.size();
     const std::uint64_t from = dropped.is_gap() ? dropped.gap_from : dropped.items.front().sequence;
     const std::uint64_t to = dropped.is_gap() ? dropped.gap_to : dropped.items.back().sequence;
@@ -248,34 +249,35 @@ void Node::Impl::Overflow(SessionId id, Session& session, Effects& out) {
       gap.gap_from = from;
       gap.gap_reason = LossReason::kSlowSubscriber;
     }
-    gap.gap_to = to;
+    PM_CHECK(from > 0 && from <= to);
+    gap.gap_from = std::min(gap.gap_from, from);
+    gap.gap_to = std::max(gap.gap_to, to);
   }
-  for (auto& [key, gap] : gaps) {
-    stats_.lost_messages[static_cast<std::size_t>(gap.gap_reason)] += gap.gap_to - gap.gap_from + 1;
-    session.outbox.PushFront(std::move(gap));
-  }
+  for (auto& [key, gap] : gaps) session.outbox.PushFront(std::move(gap));
+  // Gaps among the dropped were counted when they were made.
+  stats_.lost_messages[static_cast<std::size_t>(LossReason::kSlowSubscriber)] += messages;
   stats_.dropped_messages[static_cast<std::size_t>(LossReason::kSlowSubscriber)] += messages;
   out.push_back(Note{NoteKind::kSessionSlow, {}, id, {},
                      static_cast<std::uint8_t>(LossReason::kSlowSubscriber), messages});
 }
 
 // Tells every session that may have wanted these numbers.
-void Node::Impl::AnnounceGap(PeerId origin, std::uint64_t epoch, std::uint32_t channel, std::uint64_t from,
-                             std::uint64_t to, LossReason reason, Effects& out) {
-  PM_CHECK(from <= to);
-  const std::uint64_t count = to - from + 1;
+void Node::Impl::AnnounceGap(Instant now, const Link& origin, std::uint32_t channel, routing::Receipts::Hole hole,
+                             LossReason reason, Effects& out) {
+  PM_CHECK(hole.from > 0 && hole.from <= hole.to);
+  const std::uint64_t count = hole.to - hole.from + 1;
   stats_.lost_messages[static_cast<std::size_t>(reason)] += count;
-  out.push_back(Note{NoteKind::kMessagesLost, origin, {}, {}, static_cast<std::uint8_t>(reason), count});
-  FlushBuilt();  // what came before the gap stays before it
+  out.push_back(Note{NoteKind::kMessagesLost, origin.peer, {}, {}, static_cast<std::uint8_t>(reason), count});
+  FlushBuilt(now);  // what came before the gap stays before it
   for (const SessionId id : interest_.SessionsOnChannel(channel)) {
     Session& session = sessions_.at(id);
     if (session.closing) continue;
     flow::Delivery gap;
-    gap.origin = origin;
-    gap.epoch = epoch;
+    gap.origin = origin.peer;
+    gap.epoch = origin.epoch;
     gap.channel = channel;
-    gap.gap_from = from;
-    gap.gap_to = to;
+    gap.gap_from = hole.from;
+    gap.gap_to = hole.to;
     gap.gap_reason = reason;
     session.outbox.Push(std::move(gap));
     dirty_sessions_.insert(id);

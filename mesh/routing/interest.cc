@@ -42,10 +42,8 @@ void Interest::DropIfUnused(std::string_view pattern) {
 }
 
 std::optional<std::uint32_t> Interest::BlockOf(const Entry& entry) {
-  if (entry.local.empty()) return std::nullopt;
-  std::uint32_t most = 0;
-  for (const LocalSubscription& subscription : entry.local) most = std::max(most, subscription.block_ms);
-  return most;
+  if (entry.blocks.empty()) return std::nullopt;
+  return entry.blocks.rbegin()->first;
 }
 
 void Interest::Announce(const Entry& entry, std::optional<std::uint32_t> before) {
@@ -60,6 +58,7 @@ Interest::Added Interest::Add(std::string_view pattern, const LocalSubscription&
   const auto before = BlockOf(entry);
   const bool fresh = entry.local.insert(subscription).second;
   PM_CHECK(fresh);
+  ++entry.blocks[subscription.block_ms];
   ++local_count_;
   if (leading) ++local_leading_wildcards_;
   ++session_channels_[subscription.session][ChannelKey(pattern)];
@@ -73,6 +72,9 @@ void Interest::Remove(std::string_view pattern, const LocalSubscription& subscri
   Entry& entry = entries_.at(*key);
   const auto before = BlockOf(entry);
   if (entry.local.erase(subscription) == 0) return;
+  const auto blocks = entry.blocks.find(subscription.block_ms);
+  PM_CHECK(blocks != entry.blocks.end() && blocks->second > 0);
+  if (--blocks->second == 0) entry.blocks.erase(blocks);
   PM_CHECK(local_count_ > 0);
   --local_count_;
   if (HasLeadingWildcard(pattern)) {
@@ -89,9 +91,13 @@ void Interest::Remove(std::string_view pattern, const LocalSubscription& subscri
   DropIfUnused(pattern);
 }
 
-std::vector<LocalChange> Interest::TakeChanges() {
+std::vector<LocalChange> Interest::TakeChanges(std::size_t most) {
+  PM_CHECK(most > 0);
   std::vector<LocalChange> changes;
-  for (const auto& [pattern, before] : before_) {
+  while (!before_.empty() && changes.size() < most) {
+    const auto node = before_.extract(before_.begin());
+    const std::string& pattern = node.key();
+    const auto before = node.mapped();
     const auto key = tree_.Find(pattern);
     const auto after = key ? BlockOf(entries_.at(*key)) : std::nullopt;
     if (after == before) continue;  // there and back again
@@ -99,7 +105,6 @@ std::vector<LocalChange> Interest::TakeChanges() {
     if (after) local_hash_ += InterestShare(pattern, *after);
     changes.push_back({pattern, !after, after.value_or(0)});
   }
-  before_.clear();
   if (!changes.empty()) ++generation_;
   return changes;
 }
@@ -131,6 +136,7 @@ bool Interest::SetRemote(PeerId peer, std::string_view pattern, std::uint32_t bl
     known->second = block_ms;
   }
   remote.hash += InterestShare(pattern, block_ms);
+  PM_CHECK(remote.patterns.size() <= kMaxSubscriptions);
   EntryFor(pattern).remote[peer] = block_ms;
   return true;
 }
@@ -141,7 +147,10 @@ void Interest::UnsetRemote(PeerId peer, std::string_view pattern) {
   const auto known = remote->second.patterns.find(pattern);
   if (known == remote->second.patterns.end()) return;
   remote->second.hash -= InterestShare(pattern, known->second);
-  if (HasLeadingWildcard(pattern)) --remote->second.leading_wildcards;
+  if (HasLeadingWildcard(pattern)) {
+    PM_CHECK(remote->second.leading_wildcards > 0);
+    --remote->second.leading_wildcards;
+  }
   remote->second.patterns.erase(known);
   const auto key = tree_.Find(pattern);
   PM_CHECK(key);
@@ -204,21 +213,39 @@ std::vector<SessionId> Interest::SessionsOnChannel(std::uint32_t channel) const 
 
 void Interest::CheckInvariants() const {
   PM_CHECK(tree_.size() == entries_.size());
-  std::size_t local = 0;
+  std::size_t local = 0, leading = 0;
+  std::uint64_t told = 0;  // the hash of what others were told
   std::map<PeerId, std::size_t> remote;
+  std::map<SessionId, std::map<std::uint32_t, std::size_t>> channels;
   for (const auto& [key, entry] : entries_) {
     PM_CHECK(tree_.Find(entry.pattern) == key);
     PM_CHECK(!entry.local.empty() || !entry.remote.empty());
     local += entry.local.size();
+    std::map<std::uint32_t, std::size_t> blocks;
+    for (const auto& subscription : entry.local) ++blocks[subscription.block_ms];
+    PM_CHECK(blocks == entry.blocks);
+    if (HasLeadingWildcard(entry.pattern)) leading += entry.local.size();
+    for (const auto& subscription : entry.local) {
+      ++channels[subscription.session][ChannelKey(entry.pattern)];
+    }
+    const auto block = BlockOf(entry);
+    if (block && !before_.contains(entry.pattern)) told += InterestShare(entry.pattern, *block);
     for (const auto& [peer, block] : entry.remote) ++remote[peer];
   }
   PM_CHECK(local == local_count_);
   PM_CHECK(local <= kMaxSubscriptions);
+  PM_CHECK(leading == local_leading_wildcards_ && leading <= kMaxLeadingWildcards);
+  PM_CHECK(channels == session_channels_);
+  for (const auto& [pattern, block] : before_) {
+    if (block) told += InterestShare(pattern, *block);
+  }
+  PM_CHECK(told == local_hash_);
   for (const auto& [peer, held] : remotes_) {
     PM_CHECK(held.patterns.size() == (remote.contains(peer) ? remote.at(peer) : 0));
     std::uint64_t hash = 0;
     for (const auto& [pattern, block] : held.patterns) hash += InterestShare(pattern, block);
     PM_CHECK(hash == held.hash);
+    PM_CHECK(held.patterns.size() <= kMaxSubscriptions && held.leading_wildcards <= kMaxLeadingWildcards);
   }
 }
 

@@ -49,16 +49,17 @@ class Interest {
   // Removing what is not there does nothing.
   void Remove(std::string_view pattern, const LocalSubscription& subscription);
 
-  // Changes since the last call, one per pattern; bumps the generation if there are any.
-  std::vector<LocalChange> TakeChanges();
+  // Changes not yet told, one per pattern, at most `most` of them; bumps the generation if there are any. The
+  // caller tells others of them, and calls again until none are left.
+  std::vector<LocalChange> TakeChanges(std::size_t most);
   std::uint64_t generation() const { return generation_; }
   std::uint64_t hash() const { return local_hash_; }
-  // All local patterns, in order, with their hold-back.
+  // All local patterns, in order, with their hold-back. No changes may be left to take.
   std::vector<LocalChange> Snapshot() const;
   std::size_t local_subscriptions() const { return local_count_; }
 
   // --- What linked peers want ---
-  // Set and Unset return false when the peer exceeds its bounds.
+  // False, and nothing is set, when the peer exceeds its bounds. `pattern` must be valid.
   bool SetRemote(PeerId peer, std::string_view pattern, std::uint32_t block_ms);
   void UnsetRemote(PeerId peer, std::string_view pattern);
   void ClearRemote(PeerId peer);
@@ -87,6 +88,7 @@ class Interest {
   struct Entry {
     std::string pattern;
     std::set<LocalSubscription> local;
+    std::map<std::uint32_t, std::size_t> blocks;  // how many of them ask for each block_ms
     std::map<PeerId, std::uint32_t> remote;  // block_ms
   };
   struct Remote {

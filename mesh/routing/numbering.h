@@ -3,7 +3,14 @@
 // Messages are numbered per (origin, epoch, channel) from 1. A sender remembers per link and channel the next
 // number it has not yet accounted for; everything in between that the receiver does not want is skipped by
 // the next run. A receiver remembers per origin and channel the number it expects; a run that begins later
-// means a loss, a number below it a repeat. State per origin is 64 words; origins are bounded by kMaxPeers.
+// means a loss, a number below it a repeat.
+//
+// A receiver that has seen no number of a channel cannot know what it missed, should the very first ones go
+// down with their link. So a sender remembers for each receiver where its account began, for as long as both
+// processes live, and every link begins by saying: from there to here you have it or it is lost.
+//
+// Bounds: 64 words for each origin and each receiver, both at most kMaxPeers: 2 MiB each way.
+// Not thread-safe; owned by the node's turn.
 #ifndef PEERMESH_MESH_ROUTING_NUMBERING_H_
 #define PEERMESH_MESH_ROUTING_NUMBERING_H_
 
@@ -12,6 +19,7 @@
 #include <map>
 #include <optional>
 
+#include "mesh/base/check.h"
 #include "mesh/base/id.h"
 #include "mesh/base/limits.h"
 
@@ -21,10 +29,20 @@ namespace peermesh::routing {
 class ChannelNumbers {
  public:
   ChannelNumbers() { next_.fill(1); }
-  std::uint64_t next(std::uint32_t channel) const { return next_.at(channel); }
-  void Set(std::uint32_t channel, std::uint64_t next) { next_.at(channel) = next; }
+  std::uint64_t next(std::uint32_t channel) const {
+    PM_CHECK(channel < kChannels);
+    return next_[channel];
+  }
+  // Numbers never go back.
+  void Set(std::uint32_t channel, std::uint64_t next) {
+    PM_CHECK(channel < kChannels && next >= next_[channel]);
+    next_[channel] = next;
+  }
   // Gives out the next number.
-  std::uint64_t Take(std::uint32_t channel) { return next_.at(channel)++; }
+  std::uint64_t Take(std::uint32_t channel) {
+    PM_CHECK(channel < kChannels);
+    return next_[channel]++;
+  }
 
  private:
   std::array<std::uint64_t, kChannels> next_;
@@ -37,13 +55,16 @@ class Receipts {
   // gone. Returns true if the epoch is the one already known.
   bool Begin(PeerId origin, std::uint64_t epoch);
 
-  // [first, first of the missing...): what a run that begins at `first` reveals as missing, if anything.
+  // Numbers that will not come, both ends included.
   struct Hole {
     std::uint64_t from = 0;
     std::uint64_t to = 0;
+    friend bool operator==(const Hole&, const Hole&) = default;
   };
-  // The sender says `first` comes next.
+  // The sender says `first` comes next. `first` is at least 1.
   std::optional<Hole> Expect(PeerId origin, std::uint32_t channel, std::uint64_t first);
+  // The sender says [first, next) is lost: returns what of it was not settled before, and settles it.
+  std::optional<Hole> Lose(PeerId origin, std::uint32_t channel, std::uint64_t first, std::uint64_t next);
   // True if `sequence` is new; moves the expectation behind it. False: seen before.
   bool Accept(PeerId origin, std::uint32_t channel, std::uint64_t sequence);
   // Numbers before `next` are settled.
@@ -56,11 +77,29 @@ class Receipts {
  private:
   struct Origin {
     std::uint64_t epoch = 0;
-    // 0: no number of this channel was ever settled; the first run or mark sets it without a loss, because
-    // nothing before our first link was meant for us.
+    // 0: no number of this channel was ever settled; the first run or mark sets it without a loss.
     std::array<std::uint64_t, kChannels> expected{};
   };
+  std::uint64_t& Expected(PeerId origin, std::uint32_t channel);
   std::map<PeerId, Origin> origins_;
+};
+
+// Where our account with each receiver began.
+class Baselines {
+ public:
+  // A link to this process of `receiver` came up. The first one begins the account at `now`.
+  void Begin(PeerId receiver, std::uint64_t epoch, const ChannelNumbers& now);
+  // Begin was called.
+  const ChannelNumbers& Of(PeerId receiver) const;
+  void Forget(PeerId receiver) { receivers_.erase(receiver); }
+  std::size_t size() const { return receivers_.size(); }
+
+ private:
+  struct Receiver {
+    std::uint64_t epoch = 0;
+    ChannelNumbers from;
+  };
+  std::map<PeerId, Receiver> receivers_;
 };
 
 }  // namespace peermesh::routing

@@ -1,0 +1,86 @@
+#include "client/cli/context.h"
+
+#include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
+
+#include <CLI/CLI.hpp>
+
+#include "client/cli/exit_code.h"
+#include "client/cli/units.h"
+#include "peermesh/v1/admin.grpc.pb.h"
+
+namespace peermesh::cli {
+
+client::Paths Context::FindPaths() const {
+  client::Hints hints = client::Hints::FromEnvironment();
+  if (!data_dir.empty()) hints.data_dir = data_dir;
+  if (!run_dir.empty()) hints.run_dir = run_dir;
+  client::Paths paths = client::FindPaths(hints);
+  if (!socket.empty()) paths.app_socket = paths.admin_socket = socket;
+  if (!ca_socket.empty()) paths.ca_socket = ca_socket;
+  return paths;
+}
+
+client::Endpoint Context::AppEndpoint() const {
+  if (!address.empty()) return {"", address, identity};
+  return {FindPaths().app_socket, "", ""};
+}
+
+absl::StatusOr<std::unique_ptr<client::Client>> Context::Connect() const {
+  const client::Endpoint endpoint = AppEndpoint();
+  client::Options options;
+  options.socket = endpoint.socket;
+  options.address = endpoint.address;
+  options.identity = endpoint.identity;
+  options.label = "peermesh/" PEERMESH_VERSION;
+  options.connect_timeout = kConnectTimeout;
+  options.call_timeout = kCallTimeout;
+  return client::Client::Connect(std::move(options));
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::DialApp() const {
+  return client::Dial(AppEndpoint(), kConnectTimeout);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::DialAdmin() const {
+  if (!address.empty()) return client::Dial({"", address, identity}, kConnectTimeout);
+  return client::Dial({FindPaths().admin_socket, "", ""}, kConnectTimeout);
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::DialCa() const {
+  auto channel = client::Dial({FindPaths().ca_socket, "", ""}, kConnectTimeout);
+  if (channel.ok() || !absl::IsUnavailable(channel.status())) return channel;
+  return client::MakeError(
+      absl::StatusCode::kUnavailable, client::ReasonOf(channel.status()),
+      fmt::format(
+          "The CA does not listen on {}. Run this where the mesh was created, or name its socket "
+          "with --ca-socket.",
+          FindPaths().ca_socket));
+}
+
+std::vector<std::string> Context::AdvertisedAddresses() const {
+  const auto channel = DialAdmin();
+  if (!channel.ok()) return {};
+  v1::GetStatusResponse response;
+  grpc::ClientContext call;
+  client::PrepareCall(call, "peermesh/" PEERMESH_VERSION, kCallTimeout);
+  if (!v1::AdminService::NewStub(*channel)->GetStatus(&call, {}, &response).ok()) return {};
+  return {response.advertised_addresses().begin(), response.advertised_addresses().end()};
+}
+
+CLI::Option* AddDuration(CLI::App& app, const std::string& name, Duration& target,
+                         const std::string& help) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, name](const std::string& text) {
+            const auto duration = ParseDuration(text);
+            if (!duration)
+              throw CLI::ValidationError(name, "not a duration such as 30s, 5m or 1h30m: " + text);
+            target = *duration;
+          },
+          help)
+      ->type_name("DURATION");
+}
+
+}  // namespace peermesh::cli

@@ -1,0 +1,38 @@
+#include "client/cli/interrupts.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace peermesh::cli {
+
+Interrupts::Interrupts() : thread_([this] { Run(); }) {}
+
+Interrupts::~Interrupts() {
+  closing_ = true;
+  pthread_kill(thread_.native_handle(), SIGTERM);
+  thread_.join();
+}
+
+void Interrupts::SetAction(std::function<void()> action) {
+  const std::lock_guard lock(mutex_);
+  action_ = std::move(action);
+}
+
+void Interrupts::Run() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
+  for (;;) {
+    int number = 0;
+    if (sigwait(&signals, &number) != 0 || closing_) return;
+    const std::lock_guard lock(mutex_);
+    if (!action_ || signal_ != 0) _exit(128 + number);
+    signal_ = number;
+    action_();
+  }
+}
+
+}  // namespace peermesh::cli

@@ -1,0 +1,62 @@
+#include "client/cli/lines.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace peermesh::cli {
+namespace {
+
+constexpr std::size_t kReadBytes = 256u << 10;  // a full batch for each system call
+
+absl::Status TooLong(std::size_t longest) {
+  return absl::InvalidArgumentError(
+      fmt::format("The input has a line or message of more than {} bytes. Split it.", longest));
+}
+
+}  // namespace
+
+absl::Status LineSplitter::Feed(std::string_view bytes, std::vector<std::string>& lines) {
+  for (;;) {
+    const std::size_t end = bytes.find('\n');
+    const std::string_view part = bytes.substr(0, end);
+    if (rest_.size() + part.size() > longest_) return TooLong(longest_);
+    rest_ += part;
+    if (end == std::string_view::npos) return absl::OkStatus();
+    lines.push_back(std::exchange(rest_, {}));
+    bytes.remove_prefix(end + 1);
+  }
+}
+
+void LineSplitter::End(std::vector<std::string>& lines) {
+  if (!rest_.empty()) lines.push_back(std::exchange(rest_, {}));
+}
+
+absl::StatusOr<bool> ReadSome(int fd, std::string& bytes) {
+  bytes.resize(kReadBytes);
+  ssize_t got = 0;
+  do {
+    got = read(fd, bytes.data(), bytes.size());
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) {
+    return absl::UnknownError(fmt::format("The input cannot be read: {}.", std::strerror(errno)));
+  }
+  bytes.resize(static_cast<std::size_t>(got));
+  return got > 0;
+}
+
+absl::StatusOr<std::string> ReadAll(int fd, std::size_t longest) {
+  std::string all, some;
+  for (;;) {
+    const auto more = ReadSome(fd, some);
+    if (!more.ok()) return more.status();
+    if (!*more) return all;
+    if (all.size() + some.size() > longest) return TooLong(longest);
+    all += some;
+  }
+}
+
+}  // namespace peermesh::cli

@@ -1,0 +1,106 @@
+#include "client/cli/run.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <string>
+
+#include "client/cli/context.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/interrupts.h"
+#include "client/cli/output.h"
+#include "server/tls/process.h"
+
+namespace peermesh::cli {
+namespace {
+
+void AddGlobalOptions(CLI::App& app, Context& context) {
+  const auto add = [&app](const char* name, std::string& target, const char* type,
+                          const char* help) {
+    return app.add_option(name, target, help)->type_name(type)->group("Where the peer is");
+  };
+  add("--data-dir", context.data_dir, "DIR",
+      "Data directory of the peer on this host (or PEERMESH_DATA_DIR)");
+  add("--run-dir", context.run_dir, "DIR", "Directory of its sockets (or PEERMESH_RUN_DIR)");
+  auto* socket = add("--socket", context.socket, "PATH", "Its socket (or PEERMESH_SOCKET)");
+  add("--ca-socket", context.ca_socket, "PATH", "Socket of the CA, for token and client");
+  add("--address", context.address, "HOST:PORT", "A peer on another host (or PEERMESH_ADDRESS)")
+      ->excludes(socket);
+  add("--identity", context.identity, "DIR",
+      "Directory made by \"peermesh client add\", for --address (or PEERMESH_IDENTITY)");
+  app.add_flag("--json", context.json, "Print protobuf JSON");
+}
+
+// Directories are read from the environment by client/paths. A peer named by an option is not mixed
+// with one named by the environment.
+void ReadEnvironment(Context& context) {
+  const auto read = [](const char* name, std::string& target) {
+    const char* value = std::getenv(name);
+    if (target.empty() && value != nullptr) target = value;
+  };
+  const bool named =
+      !context.socket.empty() || !context.data_dir.empty() || !context.run_dir.empty();
+  if (!named) read("PEERMESH_ADDRESS", context.address);
+  if (!named && context.address.empty()) read("PEERMESH_SOCKET", context.socket);
+  read("PEERMESH_IDENTITY", context.identity);
+}
+
+std::string Sentence(std::string text) {
+  if (!text.empty() && text.back() != '.') text += '.';
+  return text;
+}
+
+absl::Status RunCommand(Context& context) {
+  if (context.plain_process) return context.command(context);
+  if (auto status = tls::InitProcess(tls::Signals::kBlock); !status.ok()) return status;
+  // What gRPC says of a failed connection is said better by the error that follows.
+  tls::SetGrpcLogSink({});
+  Interrupts interrupts;
+  context.interrupts = &interrupts;
+  absl::Status status = context.command(context);
+  interrupts.SetAction({});
+  if (auto flushed = FlushOut(); status.ok()) status = flushed;
+  return status;
+}
+
+}  // namespace
+
+int Run(int argc, const char* const* argv) {
+  Context context;
+  CLI::App app(
+      "PeerMesh: messages between hosts without a broker.\n\n"
+      "  peermesh up --name alpha          start a peer, and a mesh with it\n"
+      "  peermesh token create             what another host needs to join\n"
+      "  peermesh sub 'hello.>'            print what arrives\n"
+      "  peermesh pub hello.world hi       publish\n",
+      "peermesh");
+  app.set_help_flag("-h,--help", "Print this and exit");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.footer(std::string(kExitCodes));
+  app.set_version_flag("--version", "peermesh " PEERMESH_VERSION, "Print the version and exit");
+  app.get_formatter()->column_width(34);
+  AddGlobalOptions(app, context);
+  AddUp(app, context);
+  AddPeer(app, context);
+  AddPeers(app, context);
+  AddPub(app, context);
+  AddSub(app, context);
+  AddToken(app, context);
+  AddClient(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    PrintError(UsageError(fmt::format("{} See \"peermesh --help\".", Sentence(error.what()))));
+    return kUsage;
+  }
+  ReadEnvironment(context);
+  const absl::Status status = RunCommand(context);
+  const ExitCode code = ExitCodeOf(status);
+  if (!status.ok() && code != kInterrupted) PrintError(status);
+  return code;
+}
+
+}  // namespace peermesh::cli

@@ -1,0 +1,288 @@
+// One bidirectional call that is made again when it breaks. Internal to client/.
+//
+// Rules, and why:
+//  * A completion queue and a thread of its own for every stream: gRPC's callback API naps up to
+//  100 ms when idle,
+//    and a handler that blocks should hold back nobody but itself.
+//  * One read and one write outstanding at most; a second one aborts the process. Both are started
+//  under `mutex_`,
+//    by whichever thread has the reason, and complete on the stream's thread.
+//  * Finish exactly once per attempt, and only when neither the start nor a read is outstanding
+//  (each of them may be
+//    the one that takes the initial metadata).
+//  * A first attempt fails fast and, without an answer, is the last: a mistake is reported at once.
+//  Later ones wait
+//    for the connection, because a channel makes none unless a call waits for it; gRPC's back-off
+//    of up to ten seconds is reset before each, and one that takes long is given up for the next.
+//
+// A derived class calls Start() when it is complete and Stop() first thing in its destructor.
+#ifndef PEERMESH_CLIENT_STREAM_H_
+#define PEERMESH_CLIENT_STREAM_H_
+
+#include <grpcpp/grpcpp.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "client/errors.h"
+#include "mesh/base/check.h"
+#include "mesh/base/rng.h"
+
+namespace peermesh::client {
+
+// Between two attempts: doubles from the first to the second, less up to a half at random. Short,
+// because a peer on the same host restarts within a second; guess.
+inline constexpr Duration kReconnectMin = std::chrono::milliseconds(50);
+inline constexpr Duration kReconnectMax = std::chrono::seconds(2);
+
+template <class Request, class Response>
+class Stream {
+ public:
+  using Call = std::unique_ptr<grpc::ClientAsyncReaderWriter<Request, Response>>;
+
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // Ends the stream as soon as its thread gets to it; any thread, also the stream's own.
+  void Cancel() {
+    std::lock_guard lock(mutex_);
+    CancelLocked();
+  }
+
+ protected:
+  Stream(std::shared_ptr<grpc::Channel> channel, std::string label, bool reconnect)
+      : channel_(std::move(channel)), label_(std::move(label)), reconnect_(reconnect) {}
+  virtual ~Stream() { PM_CHECK(!thread_.joinable()); }
+
+  // Makes the call object without starting it.
+  virtual Call Prepare(grpc::ClientContext& context, grpc::CompletionQueue& queue) = 0;
+  // A new attempt has begun; lock held.
+  virtual void OpenedLocked() = 0;
+  // Gives the next frame to write; lock held.
+  virtual bool TakeWriteLocked(Request& out) = 0;
+  // Whether there is room for another frame; lock held.
+  virtual bool WantReadLocked() const = 0;
+  // One frame; no lock. An error ends the stream with it.
+  virtual absl::Status Handle(Response& frame) = 0;
+  struct Ending {
+    absl::Status status;
+    bool answered = false;  // at least one frame was read
+    bool final = false;     // there will be no other attempt
+  };
+  // The attempt is over; no lock.
+  virtual void Closed(const Ending& ending) = 0;
+
+  void Start() {
+    thread_ = std::thread([this] { Run(); });
+    pthread_setname_np(thread_.native_handle(), "pm-client");
+  }
+  void Stop() {
+    PM_CHECK(!OnOwnThread());  // a handler must not destroy the stream that calls it
+    Cancel();
+    if (thread_.joinable()) thread_.join();
+  }
+  bool OnOwnThread() const { return std::this_thread::get_id() == own_thread_; }
+
+  void CancelLocked() {
+    stopping_ = true;
+    if (context_) context_->TryCancel();
+    FinishIfIdleLocked();
+    changed_.notify_all();
+  }
+
+  // Starts whatever can be started. To be called after anything that TakeWriteLocked or
+  // WantReadLocked looks at.
+  void PumpLocked() {
+    if (!open_ || failed_ || stopping_) return;
+    const bool can_write = !writing_ && !write_failed_;
+    if (can_write && TakeWriteLocked(out_)) {
+      writing_ = true;
+      ++outstanding_;
+      call_->Write(out_, Tag(kWrite));
+    } else if (can_write && half_close_ && !half_closed_) {
+      writing_ = half_closed_ = true;
+      ++outstanding_;
+      call_->WritesDone(Tag(kWrite));
+    }
+    if (!reading_ && WantReadLocked()) {
+      reading_ = true;
+      ++outstanding_;
+      call_->Read(&in_, Tag(kRead));
+    }
+  }
+
+  // No more writes after those that TakeWriteLocked still has; the end is then final.
+  void HalfCloseLocked() {
+    half_close_ = true;
+    PumpLocked();
+  }
+
+  bool StoppingLocked() const { return stopping_; }
+  bool OpenLocked() const { return open_; }
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;  // for everything under mutex_
+
+ private:
+  enum Operation : std::uintptr_t { kStart = 1, kRead, kWrite, kFinish };
+  enum class Progress { kStarting, kRunning, kFinishing, kOver };
+  // Longer than any connection needs; then the next attempt resets the back-off.
+  static constexpr gpr_timespec kStartPatience = {2, 0, GPR_TIMESPAN};
+  // A stream that has ended gives its status at once; one that only looked so (a frame that cannot
+  // be parsed) never would, and is cancelled after this.
+  static constexpr gpr_timespec kFinishPatience = {1, 0, GPR_TIMESPAN};
+  static void* Tag(Operation operation) { return reinterpret_cast<void*>(operation); }
+
+  void Run() {
+    own_thread_ = std::this_thread::get_id();
+    std::random_device entropy;
+    Rng::Seed seed;
+    for (auto& word : seed) word = (std::uint64_t{entropy()} << 32) | entropy();
+    Rng rng(seed);
+    Duration backoff = kReconnectMin;
+    for (bool first = true;; first = false) {
+      bool answered = false;
+      const absl::Status status = Attempt(first, answered);
+      if (answered) backoff = kReconnectMin;
+      bool final;
+      {
+        std::lock_guard lock(mutex_);
+        final =
+            stopping_ || half_close_ || !reconnect_ || (first && !answered) || !IsTransient(status);
+      }
+      Closed({status, answered, final});
+      if (final) return;
+      const Duration wait = std::max(rng.Between(backoff / 2, backoff),
+                                     RetryAfter(status).value_or(Duration::zero()));
+      backoff = std::min(2 * backoff, kReconnectMax);
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, wait, [this] { return stopping_; });
+      }
+      grpc::experimental::ChannelResetConnectionBackoff(channel_.get());
+    }
+  }
+
+  absl::Status Attempt(bool first, bool& answered) {
+    grpc::CompletionQueue queue;
+    grpc::Status result;
+    absl::Status verdict;
+    {
+      std::lock_guard lock(mutex_);
+      if (stopping_) return absl::CancelledError("The stream was closed.");
+      context_ = std::make_unique<grpc::ClientContext>();
+      context_->AddMetadata("peermesh-client", label_);
+      context_->set_wait_for_ready(!first);
+      call_ = Prepare(*context_, queue);
+      result_ = &result;
+      open_ = failed_ = reading_ = writing_ = false;
+      write_failed_ = half_closed_ = finishing_ = false;
+      starting_ = true;
+      outstanding_ = 1;
+      call_->StartCall(Tag(kStart));
+    }
+    for (Progress progress = Progress::kStarting; progress != Progress::kOver;) {
+      void* tag = nullptr;
+      bool ok = false;
+      if (queue.AsyncNext(&tag, &ok, Patience(progress)) == grpc::CompletionQueue::TIMEOUT) {
+        std::lock_guard lock(mutex_);
+        context_->TryCancel();
+        progress = Progress::kRunning;
+        continue;
+      }
+      if (tag == Tag(kRead) && ok) {
+        answered = true;
+        verdict = Handle(in_);
+      }
+      progress = Complete(tag, ok, verdict.ok());
+    }
+    std::lock_guard lock(mutex_);
+    open_ = false;
+    call_.reset();
+    context_.reset();
+    queue.Shutdown();
+    void* tag = nullptr;
+    bool ok = false;
+    PM_CHECK(!queue.Next(&tag, &ok));
+    return verdict.ok() ? FromGrpc(result) : verdict;
+  }
+
+  static gpr_timespec Patience(Progress progress) {
+    const auto in = [](gpr_timespec span) {
+      return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), span);
+    };
+    if (progress == Progress::kStarting) return in(kStartPatience);
+    if (progress == Progress::kFinishing) return in(kFinishPatience);
+    return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+  }
+
+  // Books one completion.
+  Progress Complete(void* tag, bool ok, bool sound) {
+    std::lock_guard lock(mutex_);
+    --outstanding_;
+    if (tag == Tag(kStart)) {
+      starting_ = false;
+      failed_ = !ok;
+      if (ok) {
+        open_ = true;
+        OpenedLocked();
+      }
+    } else if (tag == Tag(kRead)) {
+      reading_ = false;
+      if (!ok || !sound) failed_ = true;
+      if (!sound) context_->TryCancel();
+    } else if (tag == Tag(kWrite)) {
+      writing_ = false;
+      // Not the end yet: frames that arrived before the stream broke are still to be read.
+      if (!ok) write_failed_ = true;
+    }
+    PumpLocked();
+    FinishIfIdleLocked();
+    if (!finishing_) return Progress::kRunning;
+    return outstanding_ == 0 ? Progress::kOver : Progress::kFinishing;
+  }
+
+  void FinishIfIdleLocked() {
+    if (!call_ || finishing_ || starting_ || reading_ || !(failed_ || stopping_)) return;
+    finishing_ = true;
+    ++outstanding_;
+    call_->Finish(result_, Tag(kFinish));
+  }
+
+  // Constant after construction.
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::string label_;
+  const bool reconnect_;
+  std::thread thread_;
+  std::atomic<std::thread::id> own_thread_;
+
+  // Under mutex_.
+  std::unique_ptr<grpc::ClientContext> context_;
+  Call call_;
+  grpc::Status* result_ = nullptr;
+  Request out_;
+  Response in_;  // the stream's thread alone while no read is outstanding
+  int outstanding_ = 0;
+  bool starting_ = false;
+  bool open_ = false;
+  bool reading_ = false;
+  bool writing_ = false;
+  bool write_failed_ = false;
+  bool half_close_ = false;
+  bool half_closed_ = false;
+  bool failed_ = false;
+  bool finishing_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace peermesh::client
+
+#endif  // PEERMESH_CLIENT_STREAM_H_

@@ -1,0 +1,48 @@
+#include "server/api/admin_service.h"
+
+#include <utility>
+
+#include "peermesh/v1/admin.pb.h"
+#include "server/api/status.h"
+
+namespace peermesh::api {
+
+class AdminService::Call final : public link::StreamHandler {
+ public:
+  Call(const Hooks& hooks, std::shared_ptr<link::Stream> stream) : hooks_(hooks), stream_(std::move(stream)) {}
+
+  void OnMessage(std::shared_ptr<const std::string> bytes) override {
+    if (stream_->info().method.ends_with("/GetStatus")) {
+      return hooks_.status([stream = stream_](std::string response) { stream->Reply(std::move(response)); });
+    }
+    v1::DrainRequest request;
+    if (!request.ParseFromString(*bytes)) {
+      return stream_->Finish(ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a DrainRequest")));
+    }
+    std::optional<Duration> grace;
+    if (request.has_grace()) {
+      grace = std::chrono::seconds(request.grace().seconds()) +
+              std::chrono::microseconds(request.grace().nanos() / 1000);
+      if (*grace < Duration{} || *grace > kMaxDrain) {
+        return stream_->Finish(ToStatus(wire::Invalid("BAD_GRACE", "grace", "must be between 0 and 5 minutes")));
+      }
+    }
+    stream_->Reply(v1::DrainResponse().SerializeAsString());
+    hooks_.drain(grace);
+  }
+  void OnReadEnd() override {
+    stream_->Finish(ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message")));
+  }
+  void OnClosed(const link::Closed&) override {}
+
+ private:
+  const Hooks& hooks_;
+  const std::shared_ptr<link::Stream> stream_;
+};
+
+void AdminService::Take(const std::shared_ptr<link::Stream>& stream) {
+  stream->Accept(std::make_shared<Call>(hooks_, stream));
+  stream->Read();
+}
+
+}  // namespace peermesh::api

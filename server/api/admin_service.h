@@ -1,0 +1,38 @@
+// AdminService: what an operator asks of the peer. Unary calls; whoever wires the peer answers them.
+//
+// Thread-safe.
+#ifndef PEERMESH_SERVER_API_ADMIN_SERVICE_H_
+#define PEERMESH_SERVER_API_ADMIN_SERVICE_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "mesh/base/time.h"
+#include "server/link/stream.h"
+
+namespace peermesh::api {
+
+inline constexpr Duration kMaxDrain = std::chrono::minutes(5);  // the longest anybody's orchestrator waits
+
+class AdminService {
+ public:
+  struct Hooks {
+    // Called with where to put a serialised GetStatusResponse, now or later, on any thread.
+    std::function<void(std::function<void(std::string)>)> status;
+    // Begins a drain that lasts at most so long; unset: the configured time.
+    std::function<void(std::optional<Duration>)> drain;
+  };
+  explicit AdminService(Hooks hooks) : hooks_(std::move(hooks)) {}
+
+  void Take(const std::shared_ptr<link::Stream>& stream);
+
+ private:
+  class Call;
+  const Hooks hooks_;
+};
+
+}  // namespace peermesh::api
+
+#endif  // PEERMESH_SERVER_API_ADMIN_SERVICE_H_

@@ -1,0 +1,64 @@
+// PeersService: the peer table, once or as a watch.
+//
+// A watch sends the table, then every change; a watcher that reads slowly gets the latest row of each peer, not
+// every step in between, so what waits for it is bounded by the table. Changes are numbered; a resume token is
+// the run of this process and a number, good for as long as the change is in the log of kLoggedChanges.
+//
+// Thread-safe.
+#ifndef PEERMESH_SERVER_API_PEERS_SERVICE_H_
+#define PEERMESH_SERVER_API_PEERS_SERVICE_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "mesh/membership/members.h"
+#include "server/driver/driver.h"
+#include "server/link/stream.h"
+
+namespace peermesh::api {
+
+// Resuming after a pause costs a snapshot beyond this: a table of 32 peers that all change 32 times.
+inline constexpr std::size_t kLoggedChanges = 1024;
+inline constexpr std::size_t kMaxWatchers = 256;  // guess: consoles and resolvers on one host
+
+class PeersService {
+ public:
+  // `look` runs its argument within the turn (Driver::Look); `run` differs in every run of the process.
+  PeersService(std::function<void(std::function<void(const node::Node&)>)> look, std::uint64_t run);
+  ~PeersService();
+
+  void Take(const std::shared_ptr<link::Stream>& stream);
+  // Within the turn.
+  void Perform(const node::PeerChanged& wish);
+  // Ends every watch in good order.
+  void FinishAll();
+
+  struct LoggedChange {
+    std::uint64_t number = 0;
+    membership::PeerView peer;
+    bool removed = false;
+  };
+
+ private:
+  class ListCall;
+  class Watch;
+  void Drop(Watch* watch);
+  std::uint64_t LastChange() const;
+
+  const std::function<void(std::function<void(const node::Node&)>)> look_;
+  const std::uint64_t run_;
+
+  mutable std::mutex mutex_;
+  std::map<Watch*, std::shared_ptr<Watch>> watches_;
+  std::deque<LoggedChange> log_;
+  std::uint64_t last_change_ = 0;
+};
+
+}  // namespace peermesh::api
+
+#endif  // PEERMESH_SERVER_API_PEERS_SERVICE_H_

@@ -1,0 +1,115 @@
+// A gRPC server for one kind of caller: the mesh port, the socket of applications, the socket of
+// administrators.
+//
+// Why one server for each: limits of streams and the services offered are set for a whole server,
+// and on unix sockets gRPC shows all callers as "unix:", so only the server tells which socket a
+// call came through.
+//
+// Rules:
+//   - It never listens: net::Acceptor does and hands over descriptors (gRPC's listener dies with
+//   one failed accept).
+//     A descriptor that comes after Shutdown began is closed here; gRPC would leak it.
+//   - Every method that no registered service serves arrives at `on_call` as a Stream, on the
+//   thread of its queue.
+//   - Whoever cancels more than kMaxCancels calls in kCancelWindow on one connection is reported,
+//   to be cut: gRPC has
+//     no defence against rapid resets of its own.
+//   - Shutdown always ends: a watchdog writes down the live streams and ends the process otherwise.
+//
+// Bounds: streams per connection (`max_streams`), message size, metadata, connections (net::Caps).
+//
+// Thread-safe. Shutdown from an ordinary thread only, never from a callback.
+#ifndef PEERMESH_SERVER_LINK_RPC_SERVER_H_
+#define PEERMESH_SERVER_LINK_RPC_SERVER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "mesh/base/limits.h"
+#include "mesh/base/time.h"
+#include "server/link/queue.h"
+#include "server/link/stream.h"
+
+namespace grpc {
+class ServerCredentials;
+class Service;
+}  // namespace grpc
+
+namespace peermesh::link {
+
+inline constexpr int kMeshStreams = 64;   // for each connection; a link takes one
+inline constexpr int kAppStreams = 1024;  // for each connection; applications multiplex
+inline constexpr std::size_t kMaxCancels =
+    200;  // an application that ends 200 calls in ten seconds is broken. Guess.
+inline constexpr Duration kCancelWindow = std::chrono::seconds(10);
+inline constexpr std::size_t kMaxCancellers =
+    4096;  // connections watched at once; net::Caps allows fewer
+inline constexpr int kCallsWaited =
+    8;  // for each queue: calls that may arrive while one is being taken
+inline constexpr Duration kWatchdog = std::chrono::seconds(2);
+inline constexpr int kStuckExitCode = 70;  // EX_SOFTWARE of sysexits.h
+
+struct RpcServerOptions {
+  std::string name;  // of its threads: "mesh", "app", "admin"; at most 13 bytes
+  // Null: a unix socket, whose mode is its protection. Otherwise callers have identities.
+  std::shared_ptr<grpc::ServerCredentials> credentials;
+  int queues = 1;
+  int max_streams = kMeshStreams;
+  std::size_t max_message_bytes = kMaxDataFrameBytes;
+  // Callback services served beside: they must outlive the server. Health is always there.
+  std::vector<grpc::Service*> services;
+  // A call, on its queue's thread: Accept or Finish it before returning.
+  std::function<void(const std::shared_ptr<Stream>&)> on_call;
+  // This connection cancels too much (`peer` as in CallInfo). On a queue's thread, once for each
+  // window.
+  std::function<void(const std::string& peer)> on_abuse;
+  // Shutdown hangs; the process ends with kStuckExitCode when this returns. Default: writes the
+  // table to stderr.
+  std::function<void(const std::string& table)> on_stuck;
+};
+
+struct RpcServerStats {
+  std::uint64_t calls = 0;             // arrived
+  std::uint64_t broken = 0;            // cancelled by the caller, or its connection broke
+  std::uint64_t unauthenticated = 0;   // refused before on_call
+  std::uint64_t abuses = 0;            // reports to on_abuse
+  std::uint64_t late_descriptors = 0;  // closed because the server was stopping
+  std::size_t live = 0;                // streams now, calls of our own on these queues included
+};
+
+class RpcServer {
+ public:
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(RpcServerOptions options);
+  // Shutdown(0) if that has not happened.
+  ~RpcServer();
+  RpcServer(const RpcServer&) = delete;
+  RpcServer& operator=(const RpcServer&) = delete;
+
+  // A connection, ready to use (net::Accepted). Owns `fd` from here on.
+  void HandOver(int fd);
+  // What grpc.health.v1 answers for the whole server.
+  void SetServing(bool serving);
+  // Takes no more calls, waits `grace` for those there are, cancels what is left, stops the queues.
+  // Streams that we opened on these queues must have ended or are cancelled. All callbacks have
+  // returned when this does.
+  void Shutdown(Duration grace);
+
+  // For streams of our own on this server's queues. They must be over before Shutdown returns.
+  QueuePool& pool();
+  RpcServerStats stats() const;
+  std::vector<StreamRow> Table() const;
+
+ private:
+  class Impl;
+  explicit RpcServer(std::unique_ptr<Impl> impl);
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace peermesh::link
+
+#endif  // PEERMESH_SERVER_LINK_RPC_SERVER_H_

@@ -1,0 +1,94 @@
+#include "server/link/server_stream.h"
+
+#include <grpcpp/completion_queue.h>
+
+#include "mesh/base/check.h"
+#include "server/link/bytes.h"
+#include "server/tls/credentials.h"
+
+namespace peermesh::link {
+
+ServerStream::ServerStream(QueuePool& pool, Queue& queue, OnEnd on_end)
+    : Stream(pool, queue, true), on_end_(std::move(on_end)) {}
+
+void ServerStream::Request(grpc::AsyncGenericService& service, grpc::ServerCompletionQueue& queue,
+                           Tag* tag) {
+  call_->context.AsyncNotifyWhenDone(TagOf(Op::kDone));  // comes only for calls that arrive
+  service.RequestCall(&call_->context, &call_->stream, &queue, &queue, tag);
+}
+
+absl::Status ServerStream::Arrive(bool tls) {
+  info_.method = call_->context.method();
+  info_.peer = call_->context.peer();
+  const auto& metadata = call_->context.client_metadata();
+  if (const auto label = metadata.find("peermesh-client"); label != metadata.end()) {
+    info_.client.assign(label->second.data(), std::min(label->second.size(), kMaxClientLabelBytes));
+  }
+  Begin(nullptr);
+  if (!tls) return absl::OkStatus();
+  absl::StatusOr<identity::Identity> identity = RemoteIdentity();
+  if (!identity.ok()) return identity.status();
+  info_.identity = *std::move(identity);
+  return absl::OkStatus();
+}
+
+void ServerStream::RefuseUnlessTaken() {
+  if (taken()) return;
+  Finish(wire::UnknownMethod(info_.method));
+}
+
+absl::StatusOr<identity::Identity> ServerStream::RemoteIdentity() const {
+  if (info_.identity) return *info_.identity;
+  return tls::RemoteIdentity(*call_->context.auth_context());
+}
+
+void ServerStream::StartRead() { call_->stream.Read(&call_->incoming, TagOf(Op::kRead)); }
+
+void ServerStream::StartWrite(std::string bytes) {
+  call_->stream.Write(ToBuffer(std::move(bytes)), TagOf(Op::kWrite));
+}
+
+void ServerStream::StartHalfClose() { PM_CHECK(!"a server finishes"); }
+
+void ServerStream::StartFinish(const RpcStatus& status, std::optional<std::string> reply) {
+  sent_ = {CloseCause::kFinished, status.code, status.message};
+  if (status.retry_pushback) {
+    call_->context.AddTrailingMetadata("grpc-retry-pushback-ms",
+                                       std::to_string(status.retry_pushback->count()));
+  }
+  const grpc::Status last(static_cast<grpc::StatusCode>(status.code), status.message,
+                          status.details);
+  if (reply) {
+    call_->stream.WriteAndFinish(ToBuffer(*std::move(reply)), {}, last, TagOf(Op::kFinish));
+  } else {
+    call_->stream.Finish(last, TagOf(Op::kFinish));
+  }
+}
+
+void ServerStream::TryCancel() {
+  const std::lock_guard lock(drop_mutex_);
+  if (call_ != nullptr) call_->context.TryCancel();
+}
+
+std::shared_ptr<const std::string> ServerStream::TakeMessage() {
+  auto message = ToString(call_->incoming);
+  call_->incoming.Clear();
+  return message;
+}
+
+Closed ServerStream::Ending() const {
+  if (!call_->context.IsCancelled()) return sent_;
+  return {CloseCause::kBroken, static_cast<int>(grpc::StatusCode::CANCELLED),
+          "cancelled by the other side, or its connection broke"};
+}
+
+void ServerStream::Drop(const Closed& closed) {
+  std::unique_ptr<Call> call;  // goes outside the lock
+  {
+    const std::lock_guard lock(drop_mutex_);
+    call = std::move(call_);
+  }
+  on_end_(info_, closed);
+}
+
+}  // namespace peermesh::link

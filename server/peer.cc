@@ -1,0 +1,485 @@
+#include "server/peer.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "fmt/format.h"
+#include "mesh/base/check.h"
+#include "peermesh/config/v1/config.pb.h"
+#include "peermesh/v1/admin.pb.h"
+#include "server/api/access.h"
+#include "server/api/admin_service.h"
+#include "server/api/applications.h"
+#include "server/api/peers_service.h"
+#include "server/api/status.h"
+#include "server/config/logging.h"
+#include "server/driver/driver.h"
+#include "server/link/links.h"
+#include "server/link/rpc_server.h"
+#include "server/net/acceptor.h"
+#include "server/net/hosts.h"
+#include "server/peer_metrics.h"
+#include "server/store/peer_store.h"
+#include "server/tls/credentials.h"
+#include "server/wire/api.h"
+#include "server/wire/control.h"
+
+namespace peermesh {
+namespace {
+
+using api::Caller;
+
+constexpr config::Logger kTlsLog("tls");
+constexpr config::Logger kNetLog("net");
+constexpr config::Logger kApiLog("api");
+
+limits::Rate ToRate(const config::v1::Rate& rate) {
+  return limits::Rate::PerSecond(rate.per_second(), rate.burst());
+}
+
+std::int64_t Seconds(WallTime time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+const char* NameOf(node::NoteKind kind) {
+  switch (kind) {
+    case node::NoteKind::kPeerAlive: return "peer alive";
+    case node::NoteKind::kPeerSuspect: return "peer suspect";
+    case node::NoteKind::kPeerDead: return "peer dead";
+    case node::NoteKind::kPeerLeft: return "peer left";
+    case node::NoteKind::kPeerUnreachable: return "peer unreachable";
+    case node::NoteKind::kLinkReplaced: return "link replaced";
+    case node::NoteKind::kDuplicateLinkClosed: return "duplicate link closed";
+    case node::NoteKind::kDialFailed: return "dial failed";
+    case node::NoteKind::kSessionSlow: return "session slow";
+    case node::NoteKind::kLinkSlow: return "link slow";
+    case node::NoteKind::kMessagesLost: return "messages lost";
+    case node::NoteKind::kInterestResync: return "interest resync";
+    case node::NoteKind::kPeerMisbehaved: return "peer misbehaved";
+  }
+  return "note";
+}
+
+}  // namespace
+
+class Peer::Impl final : public driver::World {
+ public:
+  Impl(const config::v1::Config& config, tls::Material material, std::function<void(std::optional<Duration>)> on_drain)
+      : config_(config), material_(std::move(material)), on_drain_(std::move(on_drain)) {}
+  ~Impl() override { PM_CHECK(stopped_); }
+
+  absl::Status Start();
+  bool Stop(Duration grace);
+  absl::Status Rotate(const identity::Certificate& certificate);
+  void Sweep() { links_->CutExpired(driver::WallNow()); }
+
+  // Wishes of the node.
+  void Perform(node::SendControl wish) override { links_->Perform(std::move(wish)); }
+  void Perform(node::SendData wish) override { links_->Perform(std::move(wish)); }
+  void Perform(node::ReadNext wish) override { links_->Perform(wish); }
+  void Perform(node::Close wish) override { links_->Perform(wish); }
+  void Perform(node::Dial wish) override { links_->Perform(std::move(wish)); }
+  void Perform(node::Deliver wish) override { applications_->Perform(std::move(wish)); }
+  void Perform(node::Answer wish) override { applications_->Perform(std::move(wish)); }
+  void Perform(node::Subscribed wish) override { applications_->Perform(std::move(wish)); }
+  void Perform(node::CloseSession wish) override { applications_->Perform(wish); }
+  void Perform(node::SignRecord wish) override;
+  void Perform(node::Persist wish) override { store_->Remember(wish.record.id, std::move(wish.record.encoded)); }
+  void Perform(node::Forget wish) override { store_->Forget(wish.peer); }
+  void Perform(node::PeerChanged wish) override {
+    applications_->Learn(wish.peer.id, wish.peer.name);
+    peers_->Perform(wish);
+  }
+  void Perform(node::Note wish) override;
+  void Perform(node::Drained) override;
+
+  Facts facts_;
+  std::unique_ptr<tls::Credentials> credentials_;
+
+ private:
+  absl::Status OpenStore();
+  absl::Status Listen();
+  absl::Status StartServers();
+  absl::Status StartNode();
+  absl::Status StartMetrics();
+  absl::StatusOr<std::unique_ptr<link::RpcServer>> Serve(const char* name, Caller caller);
+  void OnCall(Caller from, const std::shared_ptr<link::Stream>& stream);
+  void Status(std::function<void(std::string)> reply);
+  std::vector<std::string> Advertised(const net::HostPort& bound) const;
+
+  const config::v1::Config config_;
+  tls::Material material_;
+  const std::function<void(std::optional<Duration>)> on_drain_;
+  const WallTime started_ = driver::WallNow();
+  std::uint64_t epoch_ = 0;
+
+  std::unique_ptr<store::PeerStore> store_;
+  std::unique_ptr<net::Acceptor> acceptor_;
+  std::unique_ptr<link::RpcServer> mesh_server_, app_server_, admin_server_;
+  std::unique_ptr<link::Links> links_;
+  std::unique_ptr<driver::Driver> driver_;
+  std::unique_ptr<api::Applications> applications_;
+  std::unique_ptr<api::PeersService> peers_;
+  std::unique_ptr<api::AdminService> admin_;
+  std::unique_ptr<PeerMetrics> metrics_;
+  TlsRefusals refusals_;
+
+  std::atomic<bool> ready_{false}, draining_{false};
+  bool stopped_ = true;  // until something was started
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool drained_ = false;
+};
+
+// --- Up ---------------------------------------------------------------------------------------------------------
+
+absl::Status Peer::Impl::Start() {
+  tls::CredentialsHooks hooks;
+  hooks.on_refused = [this](identity::Refusal refusal, tls::Direction direction) {
+    refusals_.Count(refusal, direction);
+    kTlsLog.Warning("handshake refused",
+                {{"direction", tls::ToString(direction)}, {"reason", identity::ToString(refusal)}});
+  };
+  auto credentials = tls::Credentials::Create(material_.key, material_.certificate, material_.bundle, std::move(hooks));
+  if (!credentials.ok()) return credentials.status();
+  credentials_ = std::move(*credentials);
+  const identity::Identity self = credentials_->self();
+  facts_.id = self.id.ToText();
+  facts_.name = self.name;
+  facts_.mesh_id = self.mesh_id;
+  stopped_ = false;
+  for (const auto step : {&Impl::OpenStore, &Impl::Listen, &Impl::StartServers, &Impl::StartNode, &Impl::StartMetrics}) {
+    if (absl::Status status = (this->*step)(); !status.ok()) {
+      Stop(Duration{});
+      return status;
+    }
+  }
+  driver_->Start();
+  acceptor_->Start("pm-accept");
+  for (link::RpcServer* server : {mesh_server_.get(), app_server_.get(), admin_server_.get()}) server->SetServing(true);
+  ready_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Peer::Impl::OpenStore() {
+  auto opened = store::PeerStore::Open(config_.data_dir() + "/state.db", driver::WallNow());
+  if (!opened.ok()) return opened.status();
+  store_ = std::move(*opened);
+  return absl::OkStatus();
+}
+
+absl::Status Peer::Impl::Listen() {
+  auto acceptor = net::Acceptor::Create();
+  if (!acceptor.ok()) return acceptor.status();
+  acceptor_ = std::move(*acceptor);
+  facts_.app_socket = config_.run_dir() + "/app.sock";
+  facts_.admin_socket = config_.run_dir() + "/admin.sock";
+  net::ListenOptions mesh;
+  mesh.name = "mesh";
+  mesh.address = config_.listen();
+  mesh.caps.max_connections = config_.limits().connections();
+  mesh.caps.max_per_address = config_.limits().connections_per_address();
+  mesh.caps.handshakes = ToRate(config_.limits().handshakes());
+  net::ListenOptions app;
+  app.name = "app";
+  app.address = "unix:" + facts_.app_socket;
+  app.unix_mode = 0660;
+  app.caps = net::Caps::Local();
+  net::ListenOptions admin = app;
+  admin.name = "admin";
+  admin.address = "unix:" + facts_.admin_socket;
+  admin.unix_mode = 0600;
+  const std::pair<net::ListenOptions, std::unique_ptr<link::RpcServer>*> listeners[] = {
+      {mesh, &mesh_server_}, {app, &app_server_}, {admin, &admin_server_}};
+  for (const auto& [options, server] : listeners) {
+    auto bound = acceptor_->Listen(options, [server = server](net::Accepted accepted) {
+      if (*server == nullptr) {
+        ::close(accepted.fd);
+      } else {
+        (*server)->HandOver(accepted.fd);
+      }
+    });
+    if (!bound.ok()) return bound.status();
+    if (options.name == "mesh") facts_.listen = *bound;
+  }
+  const auto bound = net::ParseHostPort(facts_.listen);
+  if (!bound.ok()) return bound.status();
+  facts_.advertised = Advertised(*bound);
+  return absl::OkStatus();
+}
+
+std::vector<std::string> Peer::Impl::Advertised(const net::HostPort& bound) const {
+  std::vector<std::string> addresses;
+  for (const std::string& text : config_.advertise()) {
+    if (const auto parsed = net::ParseHostPort(text, bound.port); parsed.ok()) {
+      addresses.push_back(net::FormatHostPort(parsed->host, parsed->port));
+    }
+  }
+  if (addresses.empty() && !net::IsWildcard(bound.host)) addresses.push_back(net::FormatHostPort(bound.host, bound.port));
+  if (addresses.empty()) {
+    for (const std::string& host : net::InterfaceAddresses()) addresses.push_back(net::FormatHostPort(host, bound.port));
+  }
+  if (addresses.size() > kMaxAddressesPerPeer) addresses.resize(kMaxAddressesPerPeer);
+  return addresses;
+}
+
+absl::StatusOr<std::unique_ptr<link::RpcServer>> Peer::Impl::Serve(const char* name, Caller caller) {
+  link::RpcServerOptions options;
+  options.name = name;
+  const bool mesh = caller == Caller::kPeer;
+  if (mesh) options.credentials = credentials_->ForServer({});
+  options.max_streams = mesh ? link::kMeshStreams : link::kAppStreams;
+  options.max_message_bytes = mesh ? kMaxDataFrameBytes : kMaxPublishBytes;
+  options.on_call = [this, caller](const std::shared_ptr<link::Stream>& stream) { OnCall(caller, stream); };
+  options.on_abuse = [this](const std::string& peer) {
+    kNetLog.Warning("connection cut", {{"peer", peer}, {"reason", "too_many_cancels"}});
+    if (const auto id = acceptor_->FindByPeer(peer)) acceptor_->Cut(*id);
+  };
+  return link::RpcServer::Start(std::move(options));
+}
+
+absl::Status Peer::Impl::StartServers() {
+  const std::tuple<const char*, Caller, std::unique_ptr<link::RpcServer>*> servers[] = {
+      {"pm-mesh", Caller::kPeer, &mesh_server_},
+      {"pm-app", Caller::kAppSocket, &app_server_},
+      {"pm-admin", Caller::kAdminSocket, &admin_server_}};
+  for (const auto& [name, caller, server] : servers) {
+    auto started = Serve(name, caller);
+    if (!started.ok()) return started.status();
+    *server = std::move(*started);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Peer::Impl::StartNode() {
+  const identity::Identity self = credentials_->self();
+  const auto post = [this](node::Input input) { driver_->Post(std::move(input)); };
+
+  const std::int64_t unix_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(driver::WallNow().time_since_epoch()).count();
+  const auto epoch = store_->NextEpoch(static_cast<std::uint64_t>(unix_ms));
+  if (!epoch.ok()) return epoch.status();
+
+  epoch_ = *epoch;
+  link::LinksConfig links;
+  links.epoch = epoch_;
+  links.software = PEERMESH_VERSION;
+  links.now = driver::SteadyNow;
+  links.wall = driver::WallNow;
+  links_ = std::make_unique<link::Links>(std::move(links), *credentials_, mesh_server_->pool(), post);
+
+  node::Config config;
+  config.self = self.id;
+  config.name = self.name;
+  config.epoch = epoch_;
+  config.seeds.assign(config_.seeds().begin(), config_.seeds().end());
+  config.limits.application_messages = ToRate(config_.limits().application_messages());
+  config.limits.application_bytes = ToRate(config_.limits().application_bytes());
+  config.limits.peer_messages = ToRate(config_.limits().peer_messages());
+  config.limits.peer_bytes = ToRate(config_.limits().peer_bytes());
+  config.limits.subscribes = ToRate(config_.limits().subscribes());
+  for (const std::string& encoded : store_->remembered()) {
+    // What no longer verifies (expired, another CA) is no record any more; the mesh has a newer one.
+    const auto record = wire::DecodeSignedRecord(encoded, credentials_->bundle(), driver::WallNow());
+    if (record.ok()) config.remembered.push_back(std::move(record.record()));
+  }
+  auto node = node::Node::Create(std::move(config), Rng(driver::OsSeed()), driver::SteadyNow());
+  if (!node.ok()) return node.status();
+  driver_ = std::make_unique<driver::Driver>(std::move(*node), *this, *mesh_server_->pool().queues().front());
+
+  applications_ = std::make_unique<api::Applications>(api::PeerFacts{self.id, self.name, self.mesh_id}, post);
+  peers_ = std::make_unique<api::PeersService>(
+      [this](std::function<void(const node::Node&)> look) { driver_->Look(std::move(look)); }, epoch_);
+  admin_ = std::make_unique<api::AdminService>(api::AdminService::Hooks{
+      [this](std::function<void(std::string)> reply) { Status(std::move(reply)); }, on_drain_});
+  return absl::OkStatus();
+}
+
+absl::Status Peer::Impl::StartMetrics() {
+  PeerMetrics::Sources sources;
+  sources.ready = [this] { return ready_.load() && !draining_.load(); };
+  sources.look = [this](const std::function<void(const node::Node&)>& look) { return driver_->LookNow(look); };
+  sources.acceptor = acceptor_.get();
+  sources.links = links_.get();
+  sources.servers = {{"mesh", mesh_server_.get()}, {"app", app_server_.get()}, {"admin", admin_server_.get()}};
+  sources.applications = applications_.get();
+  sources.refusals = &refusals_;
+  sources.certificate_expiry = [this] { return credentials_->self().not_after; };
+  auto metrics = PeerMetrics::Start(config_.metrics().listen(), std::move(sources));
+  if (!metrics.ok()) return metrics.status();
+  metrics_ = std::move(*metrics);
+  facts_.metrics = metrics_->address();
+  return absl::OkStatus();
+}
+
+// --- While it runs ----------------------------------------------------------------------------------------------
+
+void Peer::Impl::OnCall(Caller from, const std::shared_ptr<link::Stream>& stream) {
+  const link::CallInfo& info = stream->info();
+  Caller caller = from;
+  if (from == Caller::kPeer) {
+    caller = info.identity ? api::CallerOf(info.identity->role) : Caller::kNobody;
+    if (const auto id = acceptor_->FindByPeer(info.peer)) acceptor_->Established(*id);
+  }
+  const api::Method* method = api::FindMethod(info.method);
+  if (method == nullptr) {
+    return stream->Finish(api::ToStatus(wire::UnknownMethod(info.method)));
+  }
+  if (!method->Allows(caller)) {
+    kApiLog.Warning("call denied", {{"method", info.method}, {"caller", api::ToString(caller)}});
+    return stream->Finish(api::ToStatus(wire::Denied(info.method, api::ToString(caller))));
+  }
+  switch (method->service) {
+    case api::Service::kMessaging: return applications_->Take(stream);
+    case api::Service::kPeers: return peers_->Take(stream);
+    case api::Service::kAdmin: return admin_->Take(stream);
+    case api::Service::kLink: return links_->Serve(stream);
+  }
+}
+
+void Peer::Impl::Status(std::function<void(std::string)> reply) {
+  driver_->Look([this, reply = std::move(reply)](const node::Node& node) {
+    v1::GetStatusResponse status;
+    status.set_peer_id(facts_.id);
+    status.set_peer_name(facts_.name);
+    status.set_mesh_id(facts_.mesh_id);
+    status.set_version(PEERMESH_VERSION);
+    status.set_readiness(node.draining() ? v1::READINESS_DRAINING : v1::READINESS_READY);
+    status.mutable_start_time()->set_seconds(Seconds(started_));
+    status.set_listen_address(facts_.listen);
+    status.set_metrics_address(facts_.metrics);
+    status.set_app_socket(facts_.app_socket);
+    status.set_data_dir(config_.data_dir());
+    status.mutable_certificate_expiry()->set_seconds(Seconds(credentials_->self().not_after));
+    for (const membership::PeerView& row : node.Peers()) {
+      status.set_peers_known(status.peers_known() + 1);
+      status.set_peers_linked(status.peers_linked() + (row.connection == membership::Connection::kConnected));
+    }
+    const node::Census census = node.TakeCensus();
+    status.set_sessions(static_cast<std::uint32_t>(census.sessions));
+    status.set_subscriptions(static_cast<std::uint32_t>(census.subscriptions));
+    status.set_process_id(::getpid());
+    for (const std::string& address : facts_.advertised) status.add_advertised_addresses(address);
+    status.set_ca_address(material_.ca_address);
+    reply(status.SerializeAsString());
+  });
+}
+
+void Peer::Impl::Perform(node::SignRecord wish) {
+  node::PeerRecord record;
+  const identity::Identity self = credentials_->self();
+  record.id = self.id;
+  record.name = self.name;
+  record.incarnation = wish.incarnation;
+  record.addresses = facts_.advertised;
+  record.metrics_address = facts_.metrics;
+  record.software = PEERMESH_VERSION;
+  record.epoch = epoch_;
+  record.certificate_expiry = self.not_after;
+  const std::string body = wire::EncodeRecordBody(record);
+  record.encoded = wire::EncodeSignedRecord(body, credentials_->key().Sign(wire::kRecordDomain, body),
+                                            credentials_->certificate().der());
+  driver_->Post(node::RecordSigned{std::move(record)});
+}
+
+void Peer::Impl::Perform(node::Note wish) {
+  const bool bad = wish.kind == node::NoteKind::kPeerDead || wish.kind == node::NoteKind::kPeerMisbehaved ||
+                   wish.kind == node::NoteKind::kSessionSlow || wish.kind == node::NoteKind::kLinkSlow ||
+                   wish.kind == node::NoteKind::kMessagesLost || wish.kind == node::NoteKind::kPeerUnreachable;
+  const bool chatter = wish.kind == node::NoteKind::kDialFailed;
+  const auto level = bad ? config::Level::kWarning : chatter ? config::Level::kDebug : config::Level::kInfo;
+  std::string reason;
+  switch (wish.kind) {
+    case node::NoteKind::kPeerAlive:
+    case node::NoteKind::kPeerSuspect:
+    case node::NoteKind::kPeerDead:
+    case node::NoteKind::kPeerLeft:
+    case node::NoteKind::kPeerUnreachable:
+      reason = membership::ToString(static_cast<membership::StateReason>(wish.reason));
+      break;
+    case node::NoteKind::kSessionSlow:
+    case node::NoteKind::kLinkSlow:
+    case node::NoteKind::kMessagesLost:
+      reason = ToString(static_cast<LossReason>(wish.reason));
+      break;
+    default:
+      if (wish.reason != 0) reason = std::to_string(wish.reason);
+  }
+  const bool has_peer = wish.peer != PeerId{};
+  config::Log("mesh", level, NameOf(wish.kind),
+              {{"peer", has_peer ? applications_->names()(wish.peer) : std::string()},
+               {"id", has_peer ? wish.peer.ToShortText() : std::string()},
+               {"session", wish.session ? std::to_string(wish.session.value) : std::string()},
+               {"reason", reason},
+               {"count", wish.count != 0 ? std::to_string(wish.count) : std::string()}});
+}
+
+absl::Status Peer::Impl::Rotate(const identity::Certificate& certificate) {
+  if (absl::Status status = credentials_->Rotate(certificate); !status.ok()) return status;
+  driver_->Post(node::CredentialsRenewed{});
+  return absl::OkStatus();
+}
+
+// --- Down -------------------------------------------------------------------------------------------------------
+
+void Peer::Impl::Perform(node::Drained) {
+  const std::lock_guard lock(mutex_);
+  drained_ = true;
+  changed_.notify_all();
+}
+
+bool Peer::Impl::Stop(Duration grace) {
+  if (stopped_) return true;
+  draining_ = true;
+  bool clean = true;
+  const auto servers = {app_server_.get(), admin_server_.get(), mesh_server_.get()};
+  for (link::RpcServer* server : servers) {
+    if (server != nullptr) server->SetServing(false);
+  }
+  if (acceptor_ != nullptr) acceptor_->StopListening();
+  if (ready_) {
+    applications_->GoAway(grace);
+    driver_->Post(node::DrainRequested{driver::SteadyNow() + grace});
+    std::unique_lock lock(mutex_);
+    // The node ends the drain at its deadline; the second on top is for a machine that is out of breath.
+    clean = changed_.wait_for(lock, grace + std::chrono::seconds(1), [this] { return drained_; });
+    lock.unlock();
+    applications_->FinishAll();
+    peers_->FinishAll();
+  }
+  if (metrics_ != nullptr) metrics_->Stop();
+  if (links_ != nullptr) links_->Shutdown(link::kLinger);
+  if (driver_ != nullptr) driver_->Stop();  // its timers are on a queue of the mesh server
+  for (link::RpcServer* server : servers) {
+    if (server != nullptr) server->Shutdown(std::chrono::milliseconds(500));
+  }
+  if (acceptor_ != nullptr) acceptor_->Stop();
+  if (store_ != nullptr) store_->Close();
+  stopped_ = true;
+  return clean;
+}
+
+// --- Public face ------------------------------------------------------------------------------------------------
+
+absl::StatusOr<std::unique_ptr<Peer>> Peer::Start(const config::v1::Config& config, tls::Material material,
+                                                  std::function<void(std::optional<Duration>)> on_drain) {
+  auto impl = std::make_unique<Impl>(config, std::move(material), std::move(on_drain));
+  if (absl::Status status = impl->Start(); !status.ok()) return status;
+  return std::unique_ptr<Peer>(new Peer(std::move(impl)));
+}
+
+Peer::Peer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Peer::~Peer() { impl_->Stop(Duration{}); }
+
+const Peer::Facts& Peer::facts() const { return impl_->facts_; }
+absl::Status Peer::Rotate(const identity::Certificate& certificate) { return impl_->Rotate(certificate); }
+identity::Certificate Peer::certificate() const { return impl_->credentials_->certificate(); }
+void Peer::Sweep() { impl_->Sweep(); }
+bool Peer::Stop(Duration grace) { return impl_->Stop(grace); }
+
+}  // namespace peermesh

@@ -1,0 +1,62 @@
+// One running peer: every part made, wired and taken down in order.
+//
+// Up:   listeners bound (addresses known), gRPC servers, links, node and driver, services, metrics; then the first
+//       turn, then connections are let in.
+// Down: not ready; no new connections; goodbye to applications and peers; queues written out, `grace` at most;
+//       streams ended; servers shut down; what is left is reported.
+//
+// Start and Stop from main's thread; the rest is thread-safe.
+#ifndef PEERMESH_SERVER_PEER_H_
+#define PEERMESH_SERVER_PEER_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "mesh/base/time.h"
+#include "mesh/identity/certificate.h"
+#include "server/tls/material.h"
+
+namespace peermesh::config::v1 {
+class Config;
+}  // namespace peermesh::config::v1
+
+namespace peermesh {
+
+class Peer {
+ public:
+  // `config` is complete and valid (server/config). `on_drain` is called when an operator asks this peer to leave;
+  // main then calls Stop with that grace. Errors say what is wrong and what to do.
+  static absl::StatusOr<std::unique_ptr<Peer>> Start(const config::v1::Config& config, tls::Material material,
+                                                     std::function<void(std::optional<Duration>)> on_drain);
+  ~Peer();
+
+  struct Facts {
+    std::string id, name, mesh_id;
+    std::string listen, metrics, app_socket, admin_socket;
+    std::vector<std::string> advertised;
+  };
+  const Facts& facts() const;
+
+  // A renewed certificate of the same key: used from now on, links are replaced one by one.
+  absl::Status Rotate(const identity::Certificate& certificate);
+  identity::Certificate certificate() const;
+  // Every few seconds: ends connections whose certificate has run out.
+  void Sweep();
+
+  // Leaves the mesh in good order. Returns false if something was still queued at the end of `grace`.
+  bool Stop(Duration grace);
+
+ private:
+  class Impl;
+  explicit Peer(std::unique_ptr<Impl> impl);
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace peermesh
+
+#endif  // PEERMESH_SERVER_PEER_H_

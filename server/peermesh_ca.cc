@@ -1,0 +1,192 @@
+// peermesh-ca: the issuing CA of a mesh, always a process of its own.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "server/ca/ca_server.h"
+#include "server/config/logging.h"
+#include "server/config/value.h"
+#include "server/tls/files.h"
+#include "server/tls/process.h"
+
+namespace peermesh {
+namespace {
+
+constexpr config::Logger kLog("ca");
+constexpr std::chrono::minutes kRefreshInterval(60);
+
+// Exit codes, as --help documents them.
+enum ExitCode { kOk = 0, kError = 1, kUsage = 2, kCannotBind = 3, kDirectoryUnusable = 4 };
+
+constexpr const char* kFooter =
+    "Exit codes: 0 stopped on request; 1 error; 2 wrong usage; 3 cannot bind the port or socket;\n"
+    "4 the data directory is unusable (locked, open to others, damaged, or empty without --init).\n"
+    "Tokens are managed on DIR/ca.sock with `peermesh token`.\n";
+
+struct Flags {
+  std::string directory;
+  std::string listen = "[::]:7444";
+  std::string advertise;
+  std::string lifetime = "7d";
+  std::string log_level = "info";
+  bool init = false;
+  bool die_with_parent = false;
+  int ready_fd = -1;
+};
+
+// /var/lib for root, else where XDG puts state.
+std::string DefaultDirectory() {
+  if (geteuid() == 0) return "/var/lib/peermesh-ca";
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && state[0] == '/') return std::string(state) + "/peermesh-ca";
+  const char* home = std::getenv("HOME");
+  return std::string(home != nullptr ? home : ".") + "/.local/state/peermesh-ca";
+}
+
+void Declare(CLI::App& app, Flags& flags) {
+  flags.directory = DefaultDirectory();
+  app.footer(kFooter);
+  app.set_version_flag("--version", PEERMESH_VERSION);
+  app.add_option("--data-dir", flags.directory, "Root key, tokens and socket")
+      ->envname("PEERMESH_CA_DATA_DIR")
+      ->capture_default_str();
+  app.add_option("--listen", flags.listen, "Enrolment port; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--advertise", flags.advertise,
+                 "Where joiners reach it, HOST or HOST:PORT (default: the listen address)");
+  app.add_option("--certificate-lifetime", flags.lifetime, "Life of a peer's certificate")
+      ->capture_default_str();
+  app.add_flag("--init", flags.init, "Create the CA if there is none; never overwrites one");
+  app.add_flag("--die-with-parent", flags.die_with_parent, "Stop when the parent process ends");
+  app.add_option("--ready-fd", flags.ready_fd,
+                 "Write one JSON line to this descriptor when serving")
+      ->check(CLI::Range(3, 1023));
+  app.add_option("--log-level", flags.log_level, "trace, debug, info, warning or error")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error"}))
+      ->capture_default_str();
+}
+
+int Fail(ExitCode code, const absl::Status& status) {
+  config::StopLogging();
+  fmt::print(stderr, "peermesh-ca: {}\n", std::string(status.message()));
+  return code;
+}
+
+// One line for whoever started us. False if nobody reads it any more.
+bool TellReady(int fd, const ca::CaServer& server) {
+  const nlohmann::json facts = {{"port", server.port()},
+                                {"address", server.address()},
+                                {"socket", server.socket()},
+                                {"mesh_id", server.mesh_id()}};
+  const std::string line = facts.dump() + "\n";
+  const bool told = write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  close(fd);
+  return told;
+}
+
+// Until SIGTERM or SIGINT; keeps the own certificate fresh meanwhile.
+absl::Status ServeUntilSignal(ca::CaServer& server) {
+  sigset_t mask;
+  sigemptyset(&mask);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, number);
+  const int signals = signalfd(-1, &mask, SFD_CLOEXEC);
+  if (signals < 0) return absl::InternalError("Signals cannot be read. Raise the open file limit.");
+  const auto interval = std::chrono::milliseconds(kRefreshInterval);
+  for (;;) {
+    pollfd wait{signals, POLLIN, 0};
+    const int ready = poll(&wait, 1, static_cast<int>(interval.count()));
+    if (ready < 0 && errno != EINTR) break;
+    if (ready > 0) {
+      signalfd_siginfo info{};
+      if (read(signals, &info, sizeof info) != sizeof info) break;
+      if (info.ssi_signo != SIGHUP) break;  // nothing to reload: everything is flags
+    }
+    if (const absl::Status status = server.Refresh(); !status.ok()) {
+      kLog.Error("own certificate not renewed", {{"error", std::string(status.message())}});
+    }
+  }
+  close(signals);
+  return absl::OkStatus();
+}
+
+int Serve(const Flags& flags, Duration lifetime) {
+  if (absl::Status status = tls::EnsurePrivateDirectory(flags.directory); !status.ok()) {
+    return Fail(kDirectoryUnusable, status);
+  }
+  const auto lock = tls::DirectoryLock::Take(flags.directory, "peermesh-ca");
+  if (!lock.ok()) return Fail(kDirectoryUnusable, lock.status());
+  auto server = ca::CaServer::Open({.directory = flags.directory,
+                                    .create = flags.init,
+                                    .listen = flags.listen,
+                                    .advertise = flags.advertise,
+                                    .certificate_lifetime = lifetime,
+                                    .now = {}});
+  if (!server.ok()) return Fail(kDirectoryUnusable, server.status());
+  if (absl::Status status = (*server)->Listen(); !status.ok()) return Fail(kCannotBind, status);
+  kLog.Info("serving", {{"mesh", (*server)->mesh_id()},
+                        {"address", (*server)->address()},
+                        {"socket", (*server)->socket()}});
+  // The parent may have died before prctl could notice: then nobody reads what we say.
+  if (flags.ready_fd >= 0 && !TellReady(flags.ready_fd, **server) && flags.die_with_parent) {
+    return Fail(kError, absl::CancelledError("The parent process is gone. Start it again."));
+  }
+  const absl::Status status = ServeUntilSignal(**server);
+  (*server)->Stop();
+  if (!status.ok()) return Fail(kError, status);
+  kLog.Info("stopped");
+  config::StopLogging();
+  return kOk;
+}
+
+int Main(int argc, char** argv) {
+  const absl::Status ready = tls::InitProcess(tls::Signals::kBlock);
+  if (!ready.ok()) return Fail(kError, ready);
+  Flags flags;
+  CLI::App app("Issuing CA of a PeerMesh: enrols peers by token and renews their certificates.",
+               "peermesh-ca");
+  Declare(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kOk : kUsage;
+  }
+  const auto lifetime = config::ParseDuration(flags.lifetime);
+  if (!lifetime.ok() || *lifetime < ca::kMinCertificateLifetime ||
+      *lifetime > ca::kMaxCertificateLifetime) {
+    return Fail(kUsage,
+                absl::InvalidArgumentError(
+                    "--certificate-lifetime is not between 1s and 365d. Give for example 7d."));
+  }
+  umask(077);
+  const rlimit no_core{0, 0};  // a core dump would hold the root key
+  setrlimit(RLIMIT_CORE, &no_core);
+  if (flags.die_with_parent) prctl(PR_SET_PDEATHSIG, SIGTERM);
+  const bool terminal = isatty(STDERR_FILENO) == 1;
+  config::StartLogging(config::ParseLevel(flags.log_level).value_or(config::Level::kInfo),
+                       terminal ? config::Format::kText : config::Format::kJson);
+  tls::SetGrpcLogSink([](tls::GrpcSeverity severity, std::string_view, int, std::string_view text) {
+    // Handshakes that fail are the network's weather; our verifier counts those that matter.
+    if (severity == tls::GrpcSeverity::kError) kLog.Debug("grpc", {{"text", text}});
+  });
+  return Serve(flags, *lifetime);
+}
+
+}  // namespace
+}  // namespace peermesh
+
+int main(int argc, char** argv) { return peermesh::Main(argc, argv); }

@@ -1,0 +1,334 @@
+// peermeshd: the peer. Flags, the order of things, signals, exit codes.
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fmt/format.h"
+#include "nlohmann/json.hpp"
+#include "server/child_ca.h"
+#include "server/config/config.h"
+#include "server/config/logging.h"
+#include "server/enrolment.h"
+#include "server/net/hosts.h"
+#include "server/peer.h"
+#include "server/tls/files.h"
+#include "server/tls/process.h"
+
+namespace peermesh {
+namespace {
+
+constexpr config::Logger kLog("peermeshd");
+
+enum ExitCode : int {
+  kOk = 0,
+  kError = 1,
+  kUsage = 2,
+  kCannotListen = 3,
+  kDataDirectory = 4,
+  kNotEnrolled = 5,
+};
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 stopped in good order, 1 error, 2 wrong flags or configuration, 3 an address cannot be\n"
+    "listened on, 4 the data directory cannot be used, 5 not enrolled or enrolment failed.";
+
+struct Flags {
+  std::vector<config::Setting> settings;
+  std::string config_file, join;
+  bool create = false;
+  int ready_fd = -1;
+};
+
+std::string_view View(const absl::Status& status) { return {status.message().data(), status.message().size()}; }
+
+int Fail(int code, const absl::Status& status) {
+  std::cerr << "peermeshd: " << View(status) << "\n";
+  return code;
+}
+
+// Parses the command line. A number: exit with it.
+std::optional<int> Parse(int argc, char** argv, Flags& flags) {
+  CLI::App app("peermeshd: a peer of a PeerMesh. `peermesh up` starts it with the same flags.", "peermeshd");
+  app.set_version_flag("--version", std::string("peermeshd ") + PEERMESH_VERSION);
+  app.footer(kExitCodes);
+  const auto setting = [&](const char* flag, const char* path, const char* help) {
+    app.add_option_function<std::string>(
+        flag, [&flags, path](const std::string& value) { flags.settings.push_back({path, value}); }, help);
+  };
+  const auto list = [&](const char* flag, const char* path, const char* help) {
+    app.add_option_function<std::vector<std::string>>(
+        flag,
+        [&flags, path](const std::vector<std::string>& values) {
+          flags.settings.push_back({path, fmt::format("{}", fmt::join(values, ","))});
+        },
+        help);
+  };
+  setting("--name", "name", "name of the peer: a DNS label (default: the host's name)");
+  setting("--data-dir", "data_dir", "directory for keys and state");
+  setting("--run-dir", "run_dir", "directory for sockets");
+  setting("--listen", "listen", "address of the mesh port (default [::]:7443)");
+  list("--advertise", "advertise", "address told to other peers; repeatable");
+  list("--seed", "seeds", "peer to dial first, host:port; repeatable");
+  setting("--metrics", "metrics.listen", "address of /metrics, or off (default 127.0.0.1:9464)");
+  setting("--ca-listen", "ca.listen", "address of the CA run beside this peer (default [::]:7444)");
+  setting("--certificate-lifetime", "ca.certificate_lifetime", "life of certificates that CA issues (default 7 days)");
+  setting("--log-level", "log.level", "trace, debug, info, warning, error");
+  setting("--log-format", "log.format", "text or json");
+  app.add_option("--config", flags.config_file, "configuration file (YAML)");
+  app.add_option("--join", flags.join, "file with a join token, or - for standard input; or set PEERMESH_JOIN");
+  app.add_flag("--create", flags.create, "make a new mesh if this peer is in none");
+  app.add_option("--ready-fd", flags.ready_fd, "write one line of JSON to this descriptor when ready");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? kOk : kUsage;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<std::string> ReadToken(const std::string& from) {
+  std::string token;
+  if (from == "-") {
+    std::getline(std::cin, token);
+  } else {
+    std::ifstream file(from);
+    if (!file) return absl::NotFoundError("cannot read the token file " + from + "; check the path");
+    std::getline(file, token);
+  }
+  if (token.empty()) return absl::InvalidArgumentError("the join token is empty; `peermesh token create` makes one");
+  return token;
+}
+
+// Names and addresses ordinary gRPC clients will use for this peer.
+std::vector<std::string> HostsOf(const config::v1::Config& config) {
+  std::vector<std::string> hosts = {"localhost", "127.0.0.1", "::1"};
+  const auto add = [&](const std::string& text) {
+    const auto parsed = net::ParseHostPort(text, 1);
+    if (!parsed.ok() || net::IsWildcard(parsed->host)) return;
+    if (std::find(hosts.begin(), hosts.end(), parsed->host) == hosts.end()) hosts.push_back(parsed->host);
+  };
+  add(config.listen());
+  for (const std::string& address : config.advertise()) add(address);
+  if (config.advertise().empty()) {
+    for (const std::string& address : net::InterfaceAddresses()) add(net::FormatHostPort(address, 1));
+  }
+  if (hosts.size() > 16) hosts.resize(16);  // tls::kMaxHosts
+  return hosts;
+}
+
+absl::StatusOr<tls::Material> FindIdentity(const config::v1::Config& config, const Flags& flags, const ChildCa* ca) {
+  const std::string& data_dir = config.data_dir();
+  if (tls::HasCertificate(IdentityDirectory(data_dir))) return tls::LoadMaterial(IdentityDirectory(data_dir));
+  std::string token;
+  if (const char* variable = std::getenv("PEERMESH_JOIN"); variable != nullptr && *variable != '\0') {
+    token = variable;
+    ::unsetenv("PEERMESH_JOIN");
+  }
+  if (!flags.join.empty()) {
+    auto read = ReadToken(flags.join);
+    if (!read.ok()) return read.status();
+    token = std::move(*read);
+  }
+  if (token.empty() && ca != nullptr) {
+    auto made = ca->CreateToken(config.name());
+    if (!made.ok()) return made.status();
+    token = std::move(*made);
+  }
+  if (token.empty()) {
+    return absl::FailedPreconditionError(
+        "this peer is in no mesh yet; join one with --join FILE (a token from `peermesh token create`), or make a new "
+        "one with --create");
+  }
+  return Join(data_dir, token, config.name(), HostsOf(config));
+}
+
+void Announce(const Peer::Facts& facts, const ChildCa* ca, int ready_fd) {
+  std::string text = fmt::format("peer {} ({}) is up in mesh {}\n  mesh     {}\n", facts.name, facts.id.substr(0, 8),
+                                 facts.mesh_id, facts.listen);
+  if (!facts.metrics.empty()) text += fmt::format("  metrics  http://{}/metrics\n", facts.metrics);
+  if (ca != nullptr) text += "  add a peer: peermesh token create --name NAME\n";
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+  if (ready_fd < 0) return;
+  const nlohmann::json ready = {{"peer_id", facts.id},         {"name", facts.name},
+                                {"mesh_id", facts.mesh_id},    {"listen", facts.listen},
+                                {"metrics", facts.metrics},    {"app_socket", facts.app_socket},
+                                {"admin_socket", facts.admin_socket}, {"pid", ::getpid()}};
+  const std::string line = ready.dump() + "\n";
+  if (::write(ready_fd, line.data(), line.size()) < 0) kLog.Warning("nobody reads the ready descriptor");
+  ::close(ready_fd);
+}
+
+// Drains asked for by an operator, handed from a queue's thread to main.
+class DrainRequests {
+ public:
+  DrainRequests() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  void Ask(std::optional<Duration> grace) {
+    {
+      const std::lock_guard lock(mutex_);
+      grace_ = grace;
+    }
+    const std::uint64_t one = 1;
+    (void)!::write(event_, &one, sizeof(one));
+  }
+  int fd() const { return event_; }
+  std::optional<Duration> grace() const {
+    const std::lock_guard lock(mutex_);
+    return grace_;
+  }
+
+ private:
+  const int event_;
+  mutable std::mutex mutex_;
+  std::optional<Duration> grace_;
+};
+
+Duration Configured(const config::v1::Config& config) {
+  return std::chrono::seconds(config.drain_timeout().seconds()) +
+         std::chrono::microseconds(config.drain_timeout().nanos() / 1000);
+}
+
+// Until somebody wants us to stop; says how long that may take.
+Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainRequests& requests, const ChildCa* ca) {
+  constexpr int kSweepMs = 5000;
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&wanted, signal);
+  const int signals = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+  bool ca_lost = ca == nullptr;
+  for (;;) {
+    pollfd wait[] = {{signals, POLLIN, 0}, {requests.fd(), POLLIN, 0}, {ca_lost ? -1 : ca->pidfd(), POLLIN, 0}};
+    const int ready = ::poll(wait, 3, kSweepMs);
+    if (ready == 0) peer.Sweep();
+    if (ready <= 0) continue;
+    if (wait[2].revents != 0) {
+      ca_lost = true;
+      kLog.Error("the CA beside this peer has ended; restart this peer to have it back");
+    }
+    if (wait[1].revents != 0) return requests.grace().value_or(Configured(config));
+    signalfd_siginfo taken{};
+    if (wait[0].revents != 0 && ::read(signals, &taken, sizeof(taken)) == sizeof(taken)) {
+      if (taken.ssi_signo == SIGHUP) {
+        kLog.Info("nothing to reload in this release");
+        continue;
+      }
+      kLog.Info("stopping", {{"signal", taken.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM"}});
+      return Configured(config);
+    }
+  }
+}
+
+// A second signal during the drain means now.
+void EndAtOnceOnSignal() {
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGTERM);
+  sigaddset(&wanted, SIGINT);
+  ::signal(SIGTERM, SIG_DFL);
+  ::signal(SIGINT, SIG_DFL);
+  pthread_sigmask(SIG_UNBLOCK, &wanted, nullptr);
+}
+
+int Run(const config::v1::Config& config, const Flags& flags) {
+  if (absl::Status status = tls::EnsurePrivateDirectory(config.data_dir()); !status.ok()) return Fail(kDataDirectory, status);
+  auto lock = tls::DirectoryLock::Take(config.data_dir(), "peermeshd");
+  if (!lock.ok()) return Fail(kDataDirectory, lock.status());
+  if (absl::Status status = tls::EnsurePrivateDirectory(config.run_dir()); !status.ok()) return Fail(kDataDirectory, status);
+
+  std::error_code ignored;
+  const bool has_ca = std::filesystem::exists(CaDirectory(config.data_dir()), ignored);
+  const bool enrolled = tls::HasCertificate(IdentityDirectory(config.data_dir()));
+  std::unique_ptr<ChildCa> ca;
+  if (has_ca || (flags.create && !enrolled)) {
+    ChildCa::Options options;
+    options.directory = CaDirectory(config.data_dir());
+    options.listen = config.ca().listen();
+    if (!config.advertise().empty()) {
+      if (const auto parsed = net::ParseHostPort(config.advertise(0), 1); parsed.ok()) options.advertise = parsed->host;
+    }
+    options.lifetime = fmt::format("{}s", config.ca().certificate_lifetime().seconds());
+    auto started = ChildCa::Start(options);
+    if (!started.ok()) return Fail(kError, started.status());
+    ca = std::move(*started);
+  }
+  auto material = FindIdentity(config, flags, ca.get());
+  if (!material.ok()) return Fail(kNotEnrolled, material.status());
+
+  config::v1::Config complete = config;
+  for (const std::string& seed : ReadSeeds(config.data_dir())) {
+    if (std::find(complete.seeds().begin(), complete.seeds().end(), seed) == complete.seeds().end()) complete.add_seeds(seed);
+  }
+  DrainRequests requests;
+  auto peer = Peer::Start(complete, *material, [&](std::optional<Duration> grace) { requests.Ask(grace); });
+  if (!peer.ok()) {
+    const auto code = peer.status().code();
+    const bool address = code == absl::StatusCode::kAlreadyExists || code == absl::StatusCode::kUnavailable;
+    return Fail(address ? kCannotListen : kError, peer.status());
+  }
+  Duration grace;
+  {
+    Renewal renewal(config.data_dir(), *material, HostsOf(config), [&](const identity::Certificate& certificate) {
+      if (const absl::Status status = (*peer)->Rotate(certificate); !status.ok()) {
+        kLog.Error("renewed certificate not used", {{"error", View(status)}});
+      }
+    });
+    Announce((*peer)->facts(), ca.get(), flags.ready_fd);
+    kLog.Info("ready", {{"peer", (*peer)->facts().id}, {"name", (*peer)->facts().name}, {"listen", (*peer)->facts().listen}});
+    grace = WaitForEnd(**peer, complete, requests, ca.get());
+    EndAtOnceOnSignal();
+  }
+  const bool clean = (*peer)->Stop(grace);
+  kLog.Info("stopped", {{"clean", clean}});
+  return kOk;
+}
+
+}  // namespace
+
+int Main(int argc, char** argv) {
+  // Large blocks go back and forth between messages: keep them (15 to 30 % of the throughput).
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 128 << 20);
+  ::mallopt(M_TOP_PAD, 1 << 20);
+  ::mallopt(M_ARENA_MAX, 2);
+  Flags flags;
+  if (const auto code = Parse(argc, argv, flags)) return *code;
+  config::Sources sources;
+  sources.file = flags.config_file;
+  sources.environment = config::FromEnvironment(environ);
+  sources.flags = flags.settings;
+  sources.host = config::Host::Current();
+  const auto config = config::Load(sources);
+  if (!config.ok()) return Fail(kUsage, config.status());
+  config::StartLogging(config::ParseLevel(config->log().level()).value_or(config::Level::kInfo),
+                       config->log().format() == "json" ? config::Format::kJson : config::Format::kText);
+  tls::SetGrpcLogSink([](tls::GrpcSeverity severity, std::string_view file, int, std::string_view text) {
+    const auto level = severity == tls::GrpcSeverity::kError ? config::Level::kDebug : config::Level::kTrace;
+    config::Log("grpc", level, text, {{"file", file}});
+  });
+  const int code = Run(*config, flags);
+  config::StopLogging();
+  return code;
+}
+
+}  // namespace peermesh
+
+int main(int argc, char** argv) {
+  if (const absl::Status status = peermesh::tls::InitProcess(peermesh::tls::Signals::kBlock); !status.ok()) {
+    return peermesh::Fail(peermesh::kError, status);
+  }
+  return peermesh::Main(argc, argv);
+}

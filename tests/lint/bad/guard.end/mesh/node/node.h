@@ -1,0 +1,3 @@
+#ifndef PEERMESH_MESH_NODE_NODE_H_
+#define PEERMESH_MESH_NODE_NODE_H_
+#endif

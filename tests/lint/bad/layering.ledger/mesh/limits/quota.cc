@@ -1,0 +1,1 @@
+#include "metrics/ledger/ledger.h"

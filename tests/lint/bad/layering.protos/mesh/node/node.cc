@@ -1,0 +1,1 @@
+#include "peermesh/link/v1/link.pb.h"

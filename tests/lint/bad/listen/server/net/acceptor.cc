@@ -1,0 +1,1 @@
+builder.AddListeningPort("[::]:7443", credentials);

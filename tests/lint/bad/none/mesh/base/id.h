@@ -1,0 +1,6 @@
+#ifndef PEERMESH_MESH_BASE_ID_H_
+#define PEERMESH_MESH_BASE_ID_H_
+
+int x;
+
+#endif  // PEERMESH_MESH_BASE_ID_H_

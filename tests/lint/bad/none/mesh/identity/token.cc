@@ -1,0 +1,3 @@
+#include <openssl/evp.h>
+
+#include "mesh/base/id.h"

@@ -1,0 +1,3 @@
+#include "mesh/identity/token.h"
+
+auto channel = grpc::CreateChannel("x", credentials);

@@ -1,0 +1,1 @@
+auto v = std::views::iota(1);

@@ -1,0 +1,1 @@
+unsigned Draw() { return std::random_device()(); }
