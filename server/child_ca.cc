@@ -14,9 +14,9 @@
 #include <filesystem>
 #include <utility>
 
-#include "fmt/format.h"
 #include "nlohmann/json.hpp"
 #include "peermesh/ca/v1/ca.grpc.pb.h"
+#include "server/net/hosts.h"
 #include "server/tls/credentials.h"
 
 namespace peermesh {
@@ -91,6 +91,8 @@ absl::StatusOr<std::unique_ptr<ChildCa>> ChildCa::Start(const Options& options) 
   }
   child->port_ = facts.value("port", 0);
   child->socket_ = facts.value("socket", "");
+  const auto listening = net::ParseHostPort(options.listen);
+  child->host_ = listening.ok() && !net::IsWildcard(listening->host) ? listening->host : "127.0.0.1";
   return child;
 }
 
@@ -110,7 +112,7 @@ absl::StatusOr<std::string> ChildCa::CreateToken(const std::string& name) const 
   context.set_deadline(std::chrono::system_clock::now() + kStartTime);
   ca::v1::CreateTokenRequest request;
   request.set_name(name);
-  request.set_ca_address(fmt::format("127.0.0.1:{}", port_));
+  request.set_ca_address(net::FormatHostPort(host_, static_cast<std::uint16_t>(port_)));
   request.mutable_lifetime()->set_seconds(60);  // it is redeemed in the next moment
   ca::v1::CreateTokenResponse response;
   const grpc::Status status = stub->CreateToken(&context, request, &response);

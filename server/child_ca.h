@@ -30,7 +30,8 @@ class ChildCa {
   // SIGTERM, and SIGKILL if that is not enough.
   ~ChildCa();
 
-  // What enrolling the first peer needs: a token for `name`, which leads to the CA over loopback.
+  // What enrolling the first peer needs: a token for `name`, which leads to the CA where it listens, over loopback
+  // if that is everywhere.
   absl::StatusOr<std::string> CreateToken(const std::string& name) const;
   // Readable when the process has ended.
   int pidfd() const { return pidfd_; }
@@ -41,6 +42,7 @@ class ChildCa {
   pid_t pid_ = -1;
   int pidfd_ = -1;
   int port_ = 0;
+  std::string host_;  // to reach it at from here
   std::string socket_;
 };
 

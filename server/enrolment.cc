@@ -61,6 +61,21 @@ absl::StatusOr<tls::Material> Join(const std::string& data_dir, const std::strin
   return std::move(joined->material);
 }
 
+absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir, const std::vector<std::string>& hosts) {
+  auto material = tls::LoadMaterial(IdentityDirectory(data_dir));
+  if (!material.ok() || driver::WallNow() < material->certificate.not_after()) return material;
+  auto renewed = ca::Renew(*material, hosts);
+  if (!renewed.ok()) {
+    return absl::UnavailableError(
+        "the certificate of this peer has run out and was not renewed (" + std::string(renewed.status().message()) +
+        "); start the CA and this peer again, or join anew with a token after removing " +
+        IdentityDirectory(data_dir));
+  }
+  material->certificate = std::move(*renewed);
+  if (absl::Status saved = tls::SaveMaterial(IdentityDirectory(data_dir), *material); !saved.ok()) return saved;
+  return material;
+}
+
 Renewal::Renewal(std::string data_dir, tls::Material material, std::vector<std::string> hosts, OnRenewed on_renewed)
     : data_dir_(std::move(data_dir)),
       material_(std::move(material)),

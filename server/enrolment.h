@@ -33,6 +33,10 @@ std::vector<std::string> ReadSeeds(const std::string& data_dir);
 absl::StatusOr<tls::Material> Join(const std::string& data_dir, const std::string& token, const std::string& name,
                                    const std::vector<std::string>& hosts);
 
+// The identity of an earlier start. One whose certificate has run out meanwhile is renewed first, if the CA can be
+// reached: a peer that was away for a few days comes back by itself.
+absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir, const std::vector<std::string>& hosts);
+
 // Renews at a random 50 to 80 % of the certificate's life, and tries again until it works.
 class Renewal {
  public:

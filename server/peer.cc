@@ -409,13 +409,19 @@ void Peer::Impl::Perform(node::Note wish) {
     default:
       if (wish.reason != 0) reason = std::to_string(wish.reason);
   }
-  const bool has_peer = wish.peer != PeerId{};
-  config::Log("mesh", level, NameOf(wish.kind),
-              {{"peer", has_peer ? applications_->names()(wish.peer) : std::string()},
-               {"id", has_peer ? wish.peer.ToShortText() : std::string()},
-               {"session", wish.session ? std::to_string(wish.session.value) : std::string()},
-               {"reason", reason},
-               {"count", wish.count != 0 ? std::to_string(wish.count) : std::string()}});
+  if (wish.session) {
+    config::Log("mesh", level, NameOf(wish.kind),
+                {{"session", wish.session.value}, {"reason", reason}, {"messages", wish.count}});
+  } else if (wish.count != 0) {
+    config::Log("mesh", level, NameOf(wish.kind),
+                {{"peer", applications_->names()(wish.peer)}, {"id", wish.peer.ToShortText()}, {"reason", reason},
+                 {"messages", wish.count}});
+  } else if (wish.peer != PeerId{}) {
+    config::Log("mesh", level, NameOf(wish.kind),
+                {{"peer", applications_->names()(wish.peer)}, {"id", wish.peer.ToShortText()}, {"reason", reason}});
+  } else {
+    config::Log("mesh", level, NameOf(wish.kind), {{"reason", reason}});
+  }
 }
 
 absl::Status Peer::Impl::Rotate(const identity::Certificate& certificate) {

@@ -154,10 +154,15 @@ void PeerMetrics::CollectConnections(metrics::Page& page) const {
   auto accepted = page.Counter("peermesh_connections_accepted_total", "Connections taken, by listener.");
   auto refused = page.Counter("peermesh_connections_refused_total", "Connections refused before a byte was read.");
   auto cut = page.Counter("peermesh_connections_cut_total", "Connections ended by this peer.");
+  auto incomplete = page.Counter("peermesh_handshakes_incomplete_total",
+                                 "Connections that ended before they proved who they are: no TLS, an old TLS, a refused "
+                                 "certificate (ended), or silence (timeout).");
   for (const net::ListenerStats& listener : sources_.acceptor->Stats()) {
     open.Add({{"listener", listener.name}}, static_cast<double>(listener.open));
     accepted.Add({{"listener", listener.name}}, static_cast<double>(listener.accepted));
     cut.Add({{"listener", listener.name}}, static_cast<double>(listener.cut));
+    incomplete.Add({{"listener", listener.name}, {"reason", "ended"}}, static_cast<double>(listener.unproven));
+    incomplete.Add({{"listener", listener.name}, {"reason", "timeout"}}, static_cast<double>(listener.timed_out));
     for (std::size_t i = 0; i < net::kRefusalCount; ++i) {
       refused.Add({{"listener", listener.name}, {"reason", net::ToString(static_cast<net::Refusal>(i))}},
                   static_cast<double>(listener.refused[i]));

@@ -1,5 +1,4 @@
 // peermeshd: the peer. Flags, the order of things, signals, exit codes.
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -14,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fmt/format.h"
@@ -22,6 +22,7 @@
 #include "server/config/config.h"
 #include "server/config/logging.h"
 #include "server/enrolment.h"
+#include "server/memory.h"
 #include "server/net/hosts.h"
 #include "server/peer.h"
 #include "server/tls/files.h"
@@ -132,7 +133,7 @@ std::vector<std::string> HostsOf(const config::v1::Config& config) {
 
 absl::StatusOr<tls::Material> FindIdentity(const config::v1::Config& config, const Flags& flags, const ChildCa* ca) {
   const std::string& data_dir = config.data_dir();
-  if (tls::HasCertificate(IdentityDirectory(data_dir))) return tls::LoadMaterial(IdentityDirectory(data_dir));
+  if (tls::HasCertificate(IdentityDirectory(data_dir))) return LoadIdentity(data_dir, HostsOf(config));
   std::string token;
   if (const char* variable = std::getenv("PEERMESH_JOIN"); variable != nullptr && *variable != '\0') {
     token = variable;
@@ -205,15 +206,19 @@ Duration Configured(const config::v1::Config& config) {
 // Until somebody wants us to stop; says how long that may take.
 Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainRequests& requests, const ChildCa* ca) {
   constexpr int kSweepMs = 5000;
+  constexpr int kSettleMs = 2000;  // by then a peer that finds others has shaken hands with them
   sigset_t wanted;
   sigemptyset(&wanted);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&wanted, signal);
   const int signals = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
-  bool ca_lost = ca == nullptr;
+  bool ca_lost = ca == nullptr, settled = false;
   for (;;) {
     pollfd wait[] = {{signals, POLLIN, 0}, {requests.fd(), POLLIN, 0}, {ca_lost ? -1 : ca->pidfd(), POLLIN, 0}};
-    const int ready = ::poll(wait, 3, kSweepMs);
-    if (ready == 0) peer.Sweep();
+    const int ready = ::poll(wait, 3, settled ? kSweepMs : kSettleMs);
+    if (ready == 0) {
+      if (!std::exchange(settled, true)) ReleaseStartUpCode();
+      peer.Sweep();
+    }
     if (ready <= 0) continue;
     if (wait[2].revents != 0) {
       ca_lost = true;
@@ -266,7 +271,10 @@ int Run(const config::v1::Config& config, const Flags& flags) {
     ca = std::move(*started);
   }
   auto material = FindIdentity(config, flags, ca.get());
-  if (!material.ok()) return Fail(kNotEnrolled, material.status());
+  if (!material.ok()) {
+    const bool unusable = enrolled && !absl::IsUnavailable(material.status());
+    return Fail(unusable ? kDataDirectory : kNotEnrolled, material.status());
+  }
 
   config::v1::Config complete = config;
   for (const std::string& seed : ReadSeeds(config.data_dir())) {
@@ -299,11 +307,7 @@ int Run(const config::v1::Config& config, const Flags& flags) {
 }  // namespace
 
 int Main(int argc, char** argv) {
-  // Large blocks go back and forth between messages: keep them (15 to 30 % of the throughput).
-  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  ::mallopt(M_TRIM_THRESHOLD, 128 << 20);
-  ::mallopt(M_TOP_PAD, 1 << 20);
-  ::mallopt(M_ARENA_MAX, 2);
+  TuneAllocator();
   Flags flags;
   if (const auto code = Parse(argc, argv, flags)) return *code;
   config::Sources sources;

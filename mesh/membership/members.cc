@@ -11,9 +11,10 @@ namespace {
 
 constexpr std::size_t kMinPrefix = 4;  // shorter ones are typing accidents
 
-// How long a peer whose link broke stays suspect before it is dead, when no dial settles the matter sooner:
-// the rest of what silence would have taken.
-constexpr Duration kSuspicion = kDeadAfter - kSuspectAfter;
+// How long a peer whose link broke stays suspect before it is dead, when no dial settles the matter sooner: a
+// link that was lost soon after it came up is redialled late, and a killed peer must be seen dead within 1 s.
+constexpr Duration kSuspicion = std::chrono::milliseconds(900);
+static_assert(kSuspicion <= kDeadAfter - kSuspectAfter, "a broken link tells more than silence");
 
 // Weight of a new round-trip sample: 1/8, as TCP (RFC 6298).
 Duration Smooth(Duration old, Duration sample) { return old + (sample - old) / 8; }

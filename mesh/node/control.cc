@@ -73,12 +73,21 @@ void Node::Impl::OnFrame(Instant now, Link& link, InterestSnapshot& frame, Effec
   link.told = true;
   // One sent before a delta that came over the other of two links says nothing new.
   if (!peer.interest_known || frame.generation >= peer.interest_generation) {
+    if (!std::exchange(peer.interest_known, true)) BeginAccount(link, peer);
     peer.interest_generation = frame.generation;
-    peer.interest_known = true;
     if (!ApplySnapshot(link)) return Misbehaved(now, link.id, out);
   }
   link.staged.clear();
   Acknowledge(link, peer.interest_generation);
+}
+
+// From here on every number is sent, skipped or lost with a reason. What was published since the last account
+// ended, with nobody to say whether the peer wanted it, is lost: the first marks tell.
+void Node::Impl::BeginAccount(const Link& link, Peer& peer) {
+  PM_CHECK(peer.outbox.empty());
+  baselines_.Begin(link.peer, link.epoch, numbers_);
+  peer.accounted = numbers_;
+  dirty_peers_.insert(link.peer);
 }
 
 // Replaces what was known by what is staged. What goes, goes first: the old and the new together may be more

@@ -9,7 +9,7 @@ namespace peermesh::node {
 // the same lane, the rest up to now was not meant for the peer. The first marks of a link account for all that
 // was ever meant for it; later ones for what this link carried.
 void Node::Impl::AddMarks(Peer& peer, Link& link, DataFrame& frame) {
-  PM_CHECK(peer.outbox.empty());
+  PM_CHECK(peer.outbox.empty() && peer.interest_known);
   const bool first = !std::exchange(link.marked, true);
   const routing::ChannelNumbers& base = baselines_.Of(link.peer);
   for (std::uint32_t channel = 0; channel < kChannels; ++channel) {
@@ -45,7 +45,8 @@ void Node::Impl::FlushData(Instant now, Peer& peer, Effects& out) {
   if (peer.pressure.overfull(peer.outbox.bytes())) Overflow(peer, out);
   SendEnd(peer, out);
   Link& link = *FindLink(peer.sending);
-  if (!link.data_busy && !link.end_queued && (!peer.outbox.empty() || link.marks_due)) {
+  PM_CHECK(peer.interest_known || peer.outbox.empty());
+  if (!link.data_busy && !link.end_queued && peer.interest_known && (!peer.outbox.empty() || link.marks_due)) {
     DataFrame frame;
     // Marks say what the next run begins with, so they go out only when nothing is queued before them; a
     // run's own first number says the same for its channel.

@@ -99,9 +99,6 @@ void Node::Impl::FirstLink(const Link& link) {
   PM_CHECK(!peer.winner);
   peer.winner = peer.sending = link.id;
   receipts_.Begin(link.peer, link.epoch);
-  baselines_.Begin(link.peer, link.epoch, numbers_);
-  // What was published before this link is not on it: account from here.
-  peer.accounted = numbers_;
 }
 
 bool Node::Impl::NewerWins(const Link& old, const Link& fresh) const {

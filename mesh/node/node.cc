@@ -51,6 +51,7 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
     records_[record.id] = std::move(record);
   }
   own_incarnation_ = config_.epoch;
+  started_ = now;
   slow_wake_ = now;
 }
 
@@ -170,6 +171,7 @@ std::vector<membership::PeerView> Node::Impl::Peers() const {
   self.name = config_.name;
   self.state = draining_ ? membership::State::kLeft : membership::State::kAlive;
   self.self = true;
+  self.since = started_;
   self.epoch = config_.epoch;
   self.incarnation = own_incarnation_;
   if (own_record_) {
@@ -199,7 +201,7 @@ void Node::Impl::CheckInvariants() const {
     PM_CHECK(!winner->second.end_queued);
     PM_CHECK(peer.block <= kMaxBlockTimeout);
     PM_CHECK(bool(peer.owed_messages || peer.owed_bytes) == (peer.grant_at != kNever));
-    for (std::uint32_t channel = 0; channel < kChannels; ++channel) {
+    for (std::uint32_t channel = 0; peer.interest_known && channel < kChannels; ++channel) {
       PM_CHECK(baselines_.Of(id).next(channel) <= peer.accounted.next(channel));
       PM_CHECK(peer.accounted.next(channel) <= numbers_.next(channel));
     }

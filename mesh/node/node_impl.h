@@ -93,7 +93,7 @@ class Node::Impl {
     flow::Outbox<flow::Run> outbox;
     flow::Pressure pressure{kLinkQueueBytes};
     Duration block{};  // longest hold-back asked for by what is queued
-    routing::ChannelNumbers accounted;
+    routing::ChannelNumbers accounted;  // since interest_known
     // Their interest.
     std::uint64_t interest_generation = 0;
     bool interest_known = false;
@@ -186,6 +186,7 @@ class Node::Impl {
   void OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out);
   void OnFrame(Instant now, Link& link, LinkReady& frame, Effects& out);
   void SendSnapshot(Link& link);
+  void BeginAccount(const Link& link, Peer& peer);
   bool ApplySnapshot(Link& link);
   void Acknowledge(Link& link, std::uint64_t generation);
   void AskForSnapshot(Link& link, Effects& out);
@@ -260,6 +261,7 @@ class Node::Impl {
   std::map<PeerId, membership::State> reported_;  // states already noted
   std::deque<Publish> held_;
   std::deque<PendingSubscribe> subscribes_;
+  Instant started_{};
   std::uint64_t own_incarnation_ = 0;
   bool sign_due_ = true;
   bool overrun_ = false;  // some link is

@@ -141,6 +141,7 @@ void Node::Impl::SendBeliefs(Link& link) {
 void Node::Impl::ReportMembers(Effects& out) {
   for (membership::Members::Change& change : members_.TakeChanges()) {
     const membership::PeerView& row = change.peer;
+    std::optional<Note> note;
     if (change.removed) {
       book_.Forget(row.id);
       receipts_.Forget(row.id);
@@ -159,9 +160,10 @@ void Node::Impl::ReportMembers(Effects& out) {
         case membership::State::kLeft: kind = NoteKind::kPeerLeft; break;
         case membership::State::kUnreachable: kind = NoteKind::kPeerUnreachable; break;
       }
-      out.push_back(Note{kind, row.id, {}, {}, static_cast<std::uint8_t>(row.reason)});
+      note = Note{kind, row.id, {}, {}, static_cast<std::uint8_t>(row.reason)};
     }
-    out.push_back(PeerChanged{std::move(change.peer), change.removed});
+    out.push_back(PeerChanged{std::move(change.peer), change.removed});  // first: it brings the name
+    if (note) out.push_back(*note);
     deadlines_changed_ = true;
   }
 }

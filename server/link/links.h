@@ -13,7 +13,8 @@
 //   nothing of a link after
 //     it. Facts of one link come one at a time and in order.
 //   - A channel lives for one link. Only the node decides when to dial.
-//   - Control is read continuously: the next frame when the last was posted. Data only by ReadNext.
+//   - Control is read continuously, the next frame when the last was posted, up to a rate. Data
+//   only by ReadNext.
 //   - A first frame that is not a hello, another mesh, no common version, a wrong token, a data
 //   stream of somebody else, a
 //     handshake that stays half open: closed and counted by reason. An undecodable frame later:
@@ -57,7 +58,10 @@ namespace peermesh::link {
 
 inline constexpr std::size_t kMaxLinksPerPeer = 4;  // one, its replacement, and dials that crossed
 inline constexpr Duration kHandshakeLimit = std::chrono::seconds(5);  // for the accepting side
-inline constexpr Duration kLinger = std::chrono::seconds(1);          // for closing in good order
+// Control frames of one link; a flood is read no faster than this, and so slows down whoever sends
+// it. A busy link sends tens a second; at 20 us each this is 4 % of a core. Guess.
+inline constexpr std::uint64_t kControlFramesPerSecond = 2000, kControlFramesBurst = 4000;
+inline constexpr Duration kLinger = std::chrono::seconds(1);  // for closing in good order
 
 struct LinksConfig {
   std::uint64_t epoch = 0;
@@ -108,6 +112,7 @@ struct LinkStats {
   std::uint64_t unknown_frames = 0;   // kinds of a newer release, skipped
   std::uint64_t bad_frames = 0;       // undecodable: each cost a link
   std::uint64_t records_dropped = 0;  // signed peer records that did not verify
+  std::uint64_t control_delayed = 0;  // frames read later because of the rate
   std::uint64_t expired = 0;          // links cut because a certificate ran out
 };
 

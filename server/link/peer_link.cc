@@ -156,7 +156,7 @@ void PeerLink::OnControlFrame(const std::string& bytes) {
   }
   if (std::holds_alternative<wire::UnknownKind>(*received)) {
     context_->Count([](LinkStats& stats) { ++stats.unknown_frames; });
-    return StreamOf(Lane::kControl)->Read();
+    return ReadControl();
   }
   if (auto* records = std::get_if<wire::EncodedRecords>(&*received)) {
     node::PeerRecords verified = context_->Verified(std::move(records->records));
@@ -164,6 +164,18 @@ void PeerLink::OnControlFrame(const std::string& bytes) {
   }
   Emit(node::ControlIn{id_, std::move(std::get<node::ControlFrame>(*received))},
        After::kReadControl);
+}
+
+void PeerLink::ReadControl() {
+  static const limits::Rate rate =
+      limits::Rate::PerSecond(kControlFramesPerSecond, kControlFramesBurst);
+  const Instant now = context_->config().now();
+  const auto until = control_rate_.TryTake(rate, 1, now);
+  if (!until) return StreamOf(Lane::kControl)->Read();
+  context_->Count([](LinkStats& stats) { ++stats.control_delayed; });
+  queue_.SetTimer(Queue::Clock::now() + (*until - now), [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->ReadControl();
+  });
 }
 
 void PeerLink::OnDataFrame(const std::shared_ptr<const std::string>& bytes) {
@@ -295,7 +307,7 @@ void PeerLink::Emit(node::Input input, After after) {
       facts_.pop_front();
     }
     context_->Post(std::move(fact.input));
-    if (fact.after == After::kReadControl) StreamOf(Lane::kControl)->Read();
+    if (fact.after == After::kReadControl) ReadControl();
   }
   context_->PostingEnded();
 }

@@ -24,6 +24,7 @@
 #include <string>
 
 #include "mesh/identity/identity.h"
+#include "mesh/limits/gcra.h"
 #include "mesh/node/effect.h"
 #include "mesh/node/input.h"
 #include "server/link/link_context.h"
@@ -98,6 +99,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void UpIfComplete();
   node::LinkUp MakeUp() const;
 
+  // Reads the next control frame, later if they come too fast.
+  void ReadControl();
   bool handshaking() const { return phase_ == Phase::kHello || phase_ == Phase::kJoin; }  // locked
   void OnControlFrame(const std::string& bytes);
   void OnDataFrame(const std::shared_ptr<const std::string>& bytes);
@@ -128,6 +131,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   wire::Hello hello_;  // the other side's
   WallTime expires_{};
   Queue::TimerId timer_ = 0;
+
+  limits::Gcra control_rate_;  // touched by whoever posted the last control frame
 
   std::mutex facts_mutex_;
   std::deque<Fact> facts_;

@@ -19,6 +19,7 @@
 #include "mesh/base/check.h"
 #include "server/link/server_stream.h"
 #include "server/tls/credentials.h"
+#include "server/wire/errors.h"
 
 namespace peermesh::link {
 namespace {
@@ -133,7 +134,7 @@ class RpcServer::Impl {
       stopping_ = true;
     }
     if (server_ == nullptr) return;
-    const Watchdog watchdog(grace + kWatchdog, [this] { Stuck(); });
+    const Watchdog watchdog(grace + options_.watchdog, [this] { Stuck(); });
     server_->GetHealthCheckService()->Shutdown();
     server_->Shutdown(std::chrono::system_clock::now() + grace);
     pool_.CancelAll("the server stops");
@@ -193,10 +194,8 @@ class RpcServer::Impl {
     const absl::Status arrived = stream->Arrive(options_.credentials != nullptr);
     if (!arrived.ok()) {
       ++unauthenticated_;
-      stream->Finish({static_cast<int>(grpc::StatusCode::UNAUTHENTICATED),
-                      std::string(arrived.message()),
-                      {},
-                      {}});
+      stream->Finish(wire::MakeError(wire::Code::kUnauthenticated, "CERTIFICATE_REQUIRED",
+                                     std::string(arrived.message())));
       return;
     }
     options_.on_call(stream);
@@ -206,6 +205,7 @@ class RpcServer::Impl {
   void Ended(const CallInfo& info, const Closed& closed) {
     if (closed.cause != CloseCause::kBroken) return;
     ++broken_;
+    if (info.peer.starts_with("unix:")) return;  // one text for all, and nobody from elsewhere
     if (!cancels_.Count(info.peer)) return;
     ++abuses_;
     if (options_.on_abuse) options_.on_abuse(info.peer);

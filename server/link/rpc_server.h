@@ -11,8 +11,8 @@
 //     A descriptor that comes after Shutdown began is closed here; gRPC would leak it.
 //   - Every method that no registered service serves arrives at `on_call` as a Stream, on the
 //   thread of its queue.
-//   - Whoever cancels more than kMaxCancels calls in kCancelWindow on one connection is reported,
-//   to be cut: gRPC has
+//   - Whoever, over the network, cancels more than kMaxCancels calls in kCancelWindow on one
+//   connection is reported, to be cut: gRPC has
 //     no defence against rapid resets of its own.
 //   - Shutdown always ends: a watchdog writes down the live streams and ends the process otherwise.
 //
@@ -71,6 +71,7 @@ struct RpcServerOptions {
   // Shutdown hangs; the process ends with kStuckExitCode when this returns. Default: writes the
   // table to stderr.
   std::function<void(const std::string& table)> on_stuck;
+  Duration watchdog = kWatchdog;  // how long after `grace`; tests shorten it
 };
 
 struct RpcServerStats {

@@ -87,6 +87,7 @@ class Acceptor::Impl {
     Instant deadline = kNever;  // of the handshake, or of the time after the other side closed
     bool handshaking = true;
     bool established = false;
+    bool late = false;  // the time for its handshake is over
     bool cut = false;
   };
   using Connections_ = std::map<ConnectionId, Connection>;
@@ -247,6 +248,7 @@ void Acceptor::Impl::FireTimers(Instant now) {
     const auto it = connections_.find(timers_.begin()->second);
     PM_CHECK(it != connections_.end());
     if (it->second.handshaking) {
+      it->second.late = true;
       EndHandshake(it->second);
       SetDeadline(it->first, it->second, kNever);
     } else {
@@ -380,6 +382,9 @@ void Acceptor::Impl::Forget(Connections_::iterator it) {
   connection.listener->admission.Release(connection.cap_key);
   ++connection.listener->stats.closed;
   if (connection.cut) ++connection.listener->stats.cut;
+  if (!connection.established && connection.listener->socket.unix_path.empty()) {
+    ++(connection.late ? connection.listener->stats.timed_out : connection.listener->stats.unproven);
+  }
   // epoll watches the connection, not the descriptor: closing the dup alone would leave it watched.
   epoll_ctl(epoll_, EPOLL_CTL_DEL, connection.dup, nullptr);
   close(connection.dup);

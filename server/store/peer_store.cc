@@ -46,10 +46,8 @@ PeerStore::PeerStore(std::unique_ptr<Database> database) : database_(std::move(d
 PeerStore::~PeerStore() { Close(); }
 
 absl::Status PeerStore::Load(WallTime now) {
-  const std::int64_t oldest =
-      Seconds(now) - std::chrono::duration_cast<std::chrono::seconds>(kPeerMemory).count();
   absl::Status dropped =
-      Statement(database_->handle(), "DELETE FROM peers WHERE written < ?").Bind(oldest).Run();
+      Statement(database_->handle(), "DELETE FROM peers WHERE written < ?").Bind(static_cast<std::int64_t>(Seconds(now) - kMaxRecordAge.count())).Run();
   if (!dropped.ok()) return dropped;
   Statement rows(database_->handle(), "SELECT record FROM peers ORDER BY written DESC LIMIT ?");
   rows.Bind(static_cast<std::int64_t>(kMaxPeers));

@@ -135,6 +135,8 @@ Rule TakeHello(Reader& reader, std::string& label) {
 
 // A broken rule and the field that broke it.
 RpcError Broken(Rule rule, const std::string& field) {
+  if (rule == Rule::kTooManySubscriptions)
+    return Malformed({rule});  // a limit, not a mistake in a field
   const RuleInfo& info = Describe(rule);
   return Invalid(info.reason, field, info.what);
 }

@@ -49,7 +49,7 @@ CONNECTED = peers_pb2.CONNECTION_STATE_CONNECTED
 
 def figure(name, value, unit, required=""):
     """Prints a measured figure in the one form that notes quote."""
-    print(f"FIGURE {name} {value:.3g} {unit}" + (f" (required {required})" if required else ""), flush=True)
+    print(f"FIGURE {name} {value:.4g} {unit}" + (f" (required {required})" if required else ""), flush=True)
 
 
 def wait_for(condition, seconds, what):
@@ -377,8 +377,10 @@ class Peer:
                 raise AssertionError(f"{self.name} is not ready after {START_SECONDS} s:\n{self.tail()}") from None
             raise Ended(code, self.tail())
         self.facts = json.loads(line)
-        # The next life listens where this one did, as a configured port would.
+        # The next life listens where this one did, as with configured ports.
         self.flags["listen"] = self.facts["listen"]
+        if "ca_listen" in self.flags:
+            self.flags["ca_listen"] = (self.dir / "identity" / "ca-address").read_text().strip()
         return self
 
     @staticmethod

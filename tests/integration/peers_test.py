@@ -78,6 +78,7 @@ class Peers(harness.MeshTest):
         at = self.gamma.kill()
         watch.wait(lambda: "gamma" not in watch.table, 10, "gamma to leave the filtered table")
         self.assertEqual(watch.events[-1][1].type, REMOVED)
+        self.watch().wait_state("gamma", DEAD, 10)
         watch.send(Request(filter=Filter(peer="beta")))
         watch.wait_synced(2)
         self.assertEqual(watch.resets, 1)

@@ -193,6 +193,22 @@ TEST_F(HandshakeTest, FramesOfALaterReleaseAreSkippedAndCounted) {
   EXPECT_EQ(beta_.links().stats().unknown_frames, 1u);
 }
 
+TEST_F(HandshakeTest, AFloodOfControlFramesIsReadAtARate) {
+  const auto control = Call(*mallory_, kControl);
+  const auto hello = Greet(*control);
+  ASSERT_TRUE(hello);
+  const auto data = Call(*mallory_, kData);
+  data->stream().Write(wire::EncodeDataHello(hello->link_token));
+  ASSERT_TRUE(beta_.WaitFor<node::LinkUp>());
+  const std::string frame = wire::EncodeControl(node::LinkReady{});
+  for (int i = 1; beta_.links().stats().control_delayed == 0; ++i) {
+    control->stream().Write(frame);
+    ASSERT_TRUE(control->WaitWritten(i + 1));
+  }
+  EXPECT_GE(beta_.links().stats().control.frames_in, kControlFramesBurst);
+  EXPECT_EQ(beta_.CountOf<node::LinkDown>(), 0u);
+}
+
 TEST_F(HandshakeTest, TheFirstControlFrameMustBeAHello) {
   for (const std::string& first :
        {wire::EncodeControl(node::Heartbeat{.number = 1}), std::string("\xff\xff rubbish")}) {

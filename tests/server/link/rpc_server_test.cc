@@ -9,6 +9,7 @@
 #include <future>
 
 #include "peermesh/v1/messaging.grpc.pb.h"
+#include "peermesh/v1/peers.grpc.pb.h"
 #include "tests/server/link/handlers.h"
 #include "tests/server/link/harness.h"
 
@@ -112,6 +113,35 @@ TEST_F(RpcServerTest, HealthSaysWhatItIsTold) {
   }
 }
 
+// One service on gRPC's callback API, as administration uses.
+class Peers final : public v1::PeersService::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* ListPeers(grpc::CallbackServerContext* context,
+                                      const v1::ListPeersRequest*,
+                                      v1::ListPeersResponse* response) override {
+    response->add_peers()->set_name("by callback");
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+};
+
+TEST_F(RpcServerTest, CallbackServicesAreServedBesideStreams) {
+  Peers peers;
+  RpcServerOptions options;
+  options.services = {&peers};
+  Serve(std::move(options));
+  grpc::ClientContext context;
+  v1::ListPeersResponse response;
+  const auto channel = NewChannel();
+  ASSERT_TRUE(v1::PeersService::NewStub(channel)->ListPeers(&context, {}, &response).ok());
+  ASSERT_EQ(response.peers_size(), 1);
+  EXPECT_EQ(response.peers(0).name(), "by callback");
+  const auto call = Call(server_->rpc().pool(), channel);
+  EXPECT_TRUE(Served(1));
+  server_->Stop();
+}
+
 TEST_F(RpcServerTest, RapidResetsOfOneConnectionAreReportedOnceAndItsStreamsCounted) {
   Watched<std::vector<std::string>> reported;
   RpcServerOptions options;
@@ -189,6 +219,7 @@ TEST(RpcServerDeathTest, AShutdownThatCannotEndWritesDownTheStreamsAndEndsThePro
   const auto stuck = [] {
     RpcServerOptions options;
     options.name = "stuck";
+    options.watchdog = std::chrono::milliseconds(50);
     Watched<bool> in_callback;
     options.on_call = [&](const auto&) {
       in_callback.With([](bool& in) { in = true; });

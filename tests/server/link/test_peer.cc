@@ -29,7 +29,7 @@ TestPeer::TestPeer(const TestMesh& mesh, Options options) : options_(std::move(o
         std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
   };
   config.wall = WallNow;
-  config.linger = std::chrono::milliseconds(100);  // nobody here reads to the end unasked
+  config.linger = std::chrono::milliseconds(20);  // nobody here reads to the end unasked
   if (options_.adjust) options_.adjust(config);
   links_ = std::make_unique<Links>(std::move(config), *credentials_, server_->rpc().pool(),
                                    [this](node::Input fact) {
