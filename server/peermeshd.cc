@@ -248,11 +248,25 @@ void EndAtOnceOnSignal() {
   pthread_sigmask(SIG_UNBLOCK, &wanted, nullptr);
 }
 
+// Sockets inside the data directory are for its owner. Elsewhere others may pass, and the mode of each socket decides.
+absl::Status PrepareRunDirectory(const config::v1::Config& config) {
+  if (config.run_dir().starts_with(config.data_dir() + "/")) return tls::EnsurePrivateDirectory(config.run_dir());
+  std::error_code error;
+  if (std::filesystem::create_directories(config.run_dir(), error)) {
+    std::filesystem::permissions(config.run_dir(), std::filesystem::perms(0755), error);
+  }
+  if (error) {
+    return absl::PermissionDeniedError("cannot make " + config.run_dir() + ": " + error.message() +
+                                       "; choose another with --run-dir");
+  }
+  return absl::OkStatus();
+}
+
 int Run(const config::v1::Config& config, const Flags& flags) {
   if (absl::Status status = tls::EnsurePrivateDirectory(config.data_dir()); !status.ok()) return Fail(kDataDirectory, status);
   auto lock = tls::DirectoryLock::Take(config.data_dir(), "peermeshd");
   if (!lock.ok()) return Fail(kDataDirectory, lock.status());
-  if (absl::Status status = tls::EnsurePrivateDirectory(config.run_dir()); !status.ok()) return Fail(kDataDirectory, status);
+  if (absl::Status status = PrepareRunDirectory(config); !status.ok()) return Fail(kDataDirectory, status);
 
   std::error_code ignored;
   const bool has_ca = std::filesystem::exists(CaDirectory(config.data_dir()), ignored);

@@ -76,6 +76,7 @@ CLI::Option* AddDuration(CLI::App& app, const std::string& name, Duration& targe
           [&target, name](const std::string& text) {
             const auto duration = ParseDuration(text);
             if (!duration)
+              // lint:allow(throw): how CLI11 is told of a bad value
               throw CLI::ValidationError(name, "not a duration such as 30s, 5m or 1h30m: " + text);
             target = *duration;
           },

@@ -3,7 +3,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <memory>
+#include <thread>
 
 #include "client/cli/context.h"
 #include "client/cli/exit_code.h"
@@ -13,6 +15,9 @@
 
 namespace peermesh::cli {
 namespace {
+
+// Between two questions of `health --wait`: no start takes as little.
+constexpr std::chrono::milliseconds kHealthPause{50};
 
 WallTime Now() {
   return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
@@ -95,10 +100,21 @@ absl::Status Drain(Context& context, std::optional<Duration> grace) {
   return absl::OkStatus();
 }
 
-absl::Status Health(Context& context, const std::string& service) {
-  const auto channel = context.DialApp();
-  if (!channel.ok()) return channel.status();
-  const auto serving = client::CheckHealth(*channel, service, kConnectTimeout);
+// With `wait`, a peer that is not there yet, or not ready yet, is asked again until it is.
+absl::StatusOr<bool> AwaitHealth(Context& context, const std::string& service, Duration wait) {
+  const auto deadline = std::chrono::steady_clock::now() + wait;
+  for (;;) {
+    const auto channel = context.DialApp();
+    const auto serving = channel.ok() ? client::CheckHealth(*channel, service, kConnectTimeout)
+                                      : absl::StatusOr<bool>(channel.status());
+    const bool early = serving.ok() ? !*serving : absl::IsUnavailable(serving.status());
+    if (!early || std::chrono::steady_clock::now() >= deadline) return serving;
+    std::this_thread::sleep_for(kHealthPause);
+  }
+}
+
+absl::Status Health(Context& context, const std::string& service, Duration wait) {
+  const auto serving = AwaitHealth(context, service, wait);
   if (!serving.ok()) return serving.status();
   const auto printed = WriteOut(
       context.json ? fmt::format("{{\"status\":\"{}\"}}\n", *serving ? "SERVING" : "NOT_SERVING")
@@ -128,8 +144,10 @@ void AddPeer(CLI::App& app, Context& context) {
   auto service = std::make_shared<std::string>();
   health->add_option("--service", *service,
                      "One service of it, such as peermesh.v1.MessagingService");
-  health->callback([service, &context] {
-    context.command = [service](Context& c) { return Health(c, *service); };
+  auto wait = std::make_shared<Duration>();
+  AddDuration(*health, "--wait", *wait, "How long to wait for it to start (default: not at all)");
+  health->callback([service, wait, &context] {
+    context.command = [service, wait](Context& c) { return Health(c, *service, *wait); };
   });
 
   app.add_subcommand("version", "Print the version of this program")->callback([&context] {

@@ -224,7 +224,7 @@ void AddSub(CLI::App& app, Context& context) {
                    "When this is too slow: gap drops the oldest and says so (default), block holds "
                    "publishers back, "
                    "close ends it")
-      ->transform(CLI::CheckedTransformer(overflow, CLI::ignore_case))
+      ->transform(CLI::CheckedTransformer(overflow, CLI::ignore_case).description(""))
       ->type_name("gap|block|close");
   AddDuration(*command, "--block-timeout", options->block_timeout,
               "With block: how long one message may hold publishers back (default 5s)");

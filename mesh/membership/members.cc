@@ -118,7 +118,7 @@ bool Members::Describe(Instant now, const Description& description, StateReason 
   row.addresses = description.addresses;
   row.metrics_address = description.metrics_address;
   row.software = description.software;
-  row.epoch = description.epoch;
+  if (row.connection != Connection::kConnected) row.epoch = description.epoch;  // the link knows better
   row.certificate_expiry = std::max(row.certificate_expiry, description.certificate_expiry);
   PM_CHECK(row.addresses.size() <= kMaxAddressesPerPeer);
   if (row.state == State::kLeft) Set(now, row, State::kSuspect, how);  // it is back

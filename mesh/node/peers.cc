@@ -73,8 +73,9 @@ void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
 
 void Node::Impl::LearnRecord(Instant now, PeerRecord& record, std::optional<PeerId> from, Effects& out) {
   if (record.id == config_.self) {
-    // Somebody holds a later record of ours than we made since we started: outdo it.
-    if (record.incarnation > own_incarnation_) {
+    // Somebody holds a record of an earlier process of ours that ours would not outdo: outdo it.
+    const bool not_ours = record.incarnation == own_incarnation_ && record.epoch != config_.epoch;
+    if (record.incarnation > own_incarnation_ || not_ours) {
       own_incarnation_ = record.incarnation + 1;
       sign_due_ = true;
     }
@@ -107,8 +108,8 @@ void Node::Impl::SendRecords(Link& link) {
   };
   if (own_record_) add(*own_record_);
   for (const auto& [id, record] : records_) {
-    if (id == link.peer) continue;
-    // Who is gone is not passed on, or two peers that forget at different times would remind each other for ever.
+    // The other side's own is among them: it must know if what we hold is not its latest. Who is gone is not
+    // passed on, or two peers that forget at different times would remind each other for ever.
     const membership::PeerView* row = members_.Find(id);
     if (row == nullptr || row->state == membership::State::kDead) continue;
     if (row->state != membership::State::kLeft) add(record);

@@ -31,6 +31,8 @@ namespace {
 constexpr int kAcceptBatch = 64;
 // Pause after an accept error that another try at once would only repeat.
 constexpr Duration kBackOff = std::chrono::milliseconds(50);
+// gRPC's own deadline for a handshake is as long as ours and may come first.
+constexpr Duration kDeadlineSlack = std::chrono::milliseconds(200);
 // What an epoll event belongs to: the top bit marks listeners, 0 is the wake-up, the rest are
 // connection ids.
 constexpr std::uint64_t kListenerBit = std::uint64_t{1} << 63;
@@ -87,7 +89,6 @@ class Acceptor::Impl {
     Instant deadline = kNever;  // of the handshake, or of the time after the other side closed
     bool handshaking = true;
     bool established = false;
-    bool late = false;  // the time for its handshake is over
     bool cut = false;
   };
   using Connections_ = std::map<ConnectionId, Connection>;
@@ -124,7 +125,7 @@ class Acceptor::Impl {
   bool paused_ = false;
   std::vector<std::unique_ptr<Listener>> listeners_;
   Connections_ connections_;
-  // lint:allow(hash): pure look-up, never iterated
+  // A pure look-up, never iterated.
   std::unordered_map<std::string, ConnectionId> by_peer_;
   std::set<std::pair<Instant, ConnectionId>> timers_;
   std::uint64_t last_id_ = 0;
@@ -248,7 +249,6 @@ void Acceptor::Impl::FireTimers(Instant now) {
     const auto it = connections_.find(timers_.begin()->second);
     PM_CHECK(it != connections_.end());
     if (it->second.handshaking) {
-      it->second.late = true;
       EndHandshake(it->second);
       SetDeadline(it->first, it->second, kNever);
     } else {
@@ -383,7 +383,8 @@ void Acceptor::Impl::Forget(Connections_::iterator it) {
   ++connection.listener->stats.closed;
   if (connection.cut) ++connection.listener->stats.cut;
   if (!connection.established && connection.listener->socket.unix_path.empty()) {
-    ++(connection.late ? connection.listener->stats.timed_out : connection.listener->stats.unproven);
+    const bool late = SteadyNow() + kDeadlineSlack >= connection.opened + times_.handshake;
+    ++(late ? connection.listener->stats.timed_out : connection.listener->stats.unproven);
   }
   // epoll watches the connection, not the descriptor: closing the dup alone would leave it watched.
   epoll_ctl(epoll_, EPOLL_CTL_DEL, connection.dup, nullptr);

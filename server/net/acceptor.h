@@ -68,7 +68,7 @@ struct ListenerStats {
   std::uint64_t cut = 0;       // of those, by Cut()
   // Of those closed, by what they proved: TCP only, since a socket's permissions prove enough.
   std::uint64_t unproven = 0;   // ended before Established()
-  std::uint64_t timed_out = 0;  // likewise, and silent for longer than a handshake may take
+  std::uint64_t timed_out = 0;  // likewise, after all the time a handshake may take
   std::uint64_t accept_errors = 0;
   RefusalCounts refused{};     // by net::Refusal
   std::size_t open = 0;        // now

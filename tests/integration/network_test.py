@@ -40,9 +40,8 @@ class Ipv6(harness.MeshTest):
             socket.create_server(("::1", 0), family=socket.AF_INET6).close()
         except OSError as error:
             raise unittest.SkipTest(f"there is no IPv6 loopback here: {error}") from None
-        addresses = {"listen": "[::1]:0", "metrics": "[::1]:0"}
-        cls.alpha = cls.mesh.start("alpha", ca_listen="[::1]:0", **addresses)
-        cls.beta = cls.mesh.start("beta", join=cls.mesh.token("beta"), **addresses)
+        cls.alpha = cls.mesh.start("alpha", listen="[::1]:0", ca_listen="[::1]:0")
+        cls.beta = cls.mesh.start("beta", listen="[::1]:0", join=cls.mesh.token("beta"))
         cls.mesh.wait_linked()
 
     def test_peers_meet_and_talk_over_the_ipv6_loopback(self):

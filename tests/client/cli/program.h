@@ -73,6 +73,7 @@ class Program {
   void Await(const std::string& file, const std::string& text) {
     for (int i = 0; i < 2000; ++i) {
       if (Slurp(dir_.path() + file).find(text) != std::string::npos) return;
+      // lint:allow(sleep): between two looks at a condition
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     ADD_FAILURE() << "never said " << text << ": " << Slurp(dir_.path() + file);

@@ -323,6 +323,13 @@ TEST_F(ProgramTest, HealthAsksTheHealthService) {
   EXPECT_EQ(Run({"health", "--service", "no.such.Service"}).code, 5);
 }
 
+TEST_F(ProgramTest, HealthWaitsForAPeerThatStarts) {
+  Program early({PEERMESH_PROGRAM, "--socket", peer_.socket(), "health", "--wait", "60s"});
+  peer_.Start();
+  EXPECT_EQ(early.Wait().code, 0);
+  EXPECT_EQ(Alone({"--data-dir", dir_.path(), "health", "--wait", "100ms"}).code, 3);
+}
+
 TEST_F(ProgramTest, StatusAndDrainUseTheAdminService) {
   std::atomic<std::int64_t> grace = 0;
   peer_.on_status = [](v1::GetStatusResponse& response) {

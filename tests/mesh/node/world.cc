@@ -526,7 +526,7 @@ RequestId World::Publish(AppIndex index, const std::vector<std::string>& subject
   auto& [publisher, sent] = publishing_[request];
   publisher = index;
   for (const std::string& subject : subjects) {
-    Accepted message{subject, std::to_string(next_id_++), routing::ChannelOf(subject), 0};
+    Accepted message{subject, std::to_string(next_id_++), routing::ChannelOf(subject), 0, !target.empty()};
     const auto start = static_cast<std::uint32_t>(buffer->size());
     buffer->append(subject).append(message.text).append("|");
     const std::size_t length = std::max(bytes, buffer->size() - start);
@@ -670,26 +670,23 @@ Tally World::TallyOf(AppIndex index) const {
         const auto known = known_.find({process, here, pattern});
         promised |= process == here || (known != known_.end() && known->second <= i);
       }
-      if (!promised) continue;
+      if (!promised || message.direct) continue;
       const auto it = app.streams.find({process.first, process.second, message.channel});
       const std::uint64_t last = it == app.streams.end() ? 0 : it->second.last;
       // What a process that is gone had not told of goes with it.
       if (over && message.number > last) continue;
       ++tally.accepted;
-      if (it == app.streams.end()) {
-        ++tally.missing;
-        continue;
-      }
-      const App::Stream& stream = it->second;
+      static const App::Stream kNothing;
+      const App::Stream& stream = it == app.streams.end() ? kNothing : it->second;
       if (std::binary_search(stream.numbers.begin(), stream.numbers.end(), message.number)) {
         ++tally.delivered;
       } else if (std::any_of(stream.gaps.begin(), stream.gaps.end(), [&](const flow::Delivery& gap) {
                    return gap.gap_from <= message.number && message.number <= gap.gap_to;
                  })) {
         ++tally.gapped;
-      } else {
-        ++tally.missing;
-        fprintf(stderr, "missing origin host %zu epoch %lu ch %u num %lu idx %zu/%zu last %lu known\n", origin, process.second, message.channel, message.number, i, ledger.order.size(), last);
+      } else if (tally.missing++ == 0) {
+        tally.first_missing = (*host)->name + " channel " + std::to_string(message.channel) + " number " +
+                              std::to_string(message.number);
       }
     }
   }
@@ -701,7 +698,8 @@ void World::ExpectNothingMissing() const {
     const App& app = *apps_[index];
     if (app.ended || app.patterns.empty() || app.process != hosts_[app.host]->process) continue;
     const Tally tally = TallyOf(index);
-    EXPECT_EQ(tally.missing, 0u) << "application " << index << " on " << hosts_[app.host]->name;
+    EXPECT_EQ(tally.missing, 0u) << "application " << index << " on " << hosts_[app.host]->name
+                                 << ", first of " << tally.first_missing;
     EXPECT_EQ(tally.accepted, tally.delivered + tally.gapped);
   }
 }

@@ -69,6 +69,7 @@ struct App {
 // What became of the messages that one application was promised.
 struct Tally {
   std::uint64_t accepted = 0, delivered = 0, gapped = 0, missing = 0;
+  std::string first_missing;
 };
 
 class World {
@@ -180,6 +181,7 @@ class World {
     std::string subject, text;
     std::uint32_t channel;
     std::uint64_t number;
+    bool direct;  // meant for one peer, so nobody else was promised it
   };
   struct Ledger {
     std::vector<Accepted> order;
