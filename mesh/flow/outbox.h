@@ -2,10 +2,15 @@
 //
 // One write is outstanding at a time; while it is, pieces gather and leave together. The owner decides what
 // to do at the bound (see pressure.h); the outbox only counts and, when told, gives up its oldest pieces.
-// `Piece` has `bytes()`. Not thread-safe; owned by the node's turn.
+//
+// What counts is the memory held: a piece that wants one small message of a large batch keeps the batch's whole
+// buffer alive, so it is charged for it. Neighbours that share a buffer are charged once.
+//
+// `Piece` has `bytes()` and `batch`. Not thread-safe; owned by the node's turn.
 #ifndef PEERMESH_MESH_FLOW_OUTBOX_H_
 #define PEERMESH_MESH_FLOW_OUTBOX_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <utility>
@@ -20,23 +25,29 @@ class Outbox {
  public:
   void Push(Piece piece) {
     const std::uint64_t size = piece.bytes();
-    bytes_ += size;
-    pieces_.push_back({std::move(piece), size});
+    std::uint64_t charge = size;
+    if (piece.batch != nullptr && piece.batch->buffer.get() != last_buffer_) {
+      charge = std::max<std::uint64_t>(size, piece.batch->buffer->size());
+    }
+    last_buffer_ = piece.batch != nullptr ? piece.batch->buffer.get() : nullptr;
+    bytes_ += charge;
+    pieces_.push_back({std::move(piece), size, charge});
   }
 
   // Back to the front: for what stands in for dropped pieces.
   void PushFront(Piece piece) {
     const std::uint64_t size = piece.bytes();
     bytes_ += size;
-    pieces_.push_front({std::move(piece), size});
+    pieces_.push_front({std::move(piece), size, size});
   }
 
   Piece PopFront() {
     PM_CHECK(!pieces_.empty());
     Entry entry = std::move(pieces_.front());
     pieces_.pop_front();
-    PM_CHECK(bytes_ >= entry.bytes);
-    bytes_ -= entry.bytes;
+    PM_CHECK(bytes_ >= entry.charge);
+    bytes_ -= entry.charge;
+    if (pieces_.empty()) last_buffer_ = nullptr;  // it may be gone, and its address used again
     return std::move(entry.piece);
   }
 
@@ -44,8 +55,8 @@ class Outbox {
   std::vector<Piece> TakeUpTo(std::uint64_t budget) {
     std::vector<Piece> taken;
     std::uint64_t sum = 0;
-    while (!pieces_.empty() && (taken.empty() || sum + pieces_.front().bytes <= budget)) {
-      sum += pieces_.front().bytes;
+    while (!pieces_.empty() && (taken.empty() || sum + pieces_.front().size <= budget)) {
+      sum += pieces_.front().size;
       taken.push_back(PopFront());
     }
     return taken;
@@ -60,17 +71,19 @@ class Outbox {
 
   void CheckInvariants() const {
     std::uint64_t sum = 0;
-    for (const Entry& entry : pieces_) sum += entry.bytes;
+    for (const Entry& entry : pieces_) sum += entry.charge;
     PM_CHECK(sum == bytes_);
   }
 
  private:
   struct Entry {
     Piece piece;
-    std::uint64_t bytes = 0;
+    std::uint64_t size = 0;    // what it adds to a frame, about
+    std::uint64_t charge = 0;  // what it keeps in memory
   };
   std::deque<Entry> pieces_;
   std::uint64_t bytes_ = 0;
+  const void* last_buffer_ = nullptr;  // of the newest piece; compared, never followed
 };
 
 }  // namespace peermesh::flow

@@ -201,9 +201,12 @@ void Node::Impl::CheckInvariants() const {
     PM_CHECK(!winner->second.end_queued);
     PM_CHECK(peer.block <= kMaxBlockTimeout);
     PM_CHECK(bool(peer.owed_messages || peer.owed_bytes) == (peer.grant_at != kNever));
-    for (std::uint32_t channel = 0; peer.interest_known && channel < kChannels; ++channel) {
-      PM_CHECK(baselines_.Of(id).next(channel) <= peer.accounted.next(channel));
-      PM_CHECK(peer.accounted.next(channel) <= numbers_.next(channel));
+    if (peer.interest_known) {
+      const routing::ChannelNumbers& base = baselines_.Of(id);
+      for (std::uint32_t channel = 0; channel < kChannels; ++channel) {
+        PM_CHECK(base.next(channel) <= peer.accounted.next(channel));
+        PM_CHECK(peer.accounted.next(channel) <= numbers_.next(channel));
+      }
     }
     links += peer.loser ? 2 : 1;
     peer.outbox.CheckInvariants();

@@ -1,6 +1,7 @@
 #include "server/tls/process.h"
 
 #include <absl/synchronization/mutex.h>
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <openssl/conf.h>
 #include <openssl/err.h>
@@ -93,6 +94,8 @@ void OnGrpcLog(gpr_log_func_args* args) {
 absl::Status InitProcess(Signals signals) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   signal(SIGPIPE, SIG_IGN);
+  // Its parser reports every string that is not UTF-8 on stderr, and anybody may send one; we refuse and count them.
+  google::protobuf::SetLogHandler(nullptr);
   if (signals == Signals::kBlock) {
     sigset_t mask;
     sigemptyset(&mask);

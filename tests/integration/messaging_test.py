@@ -359,7 +359,8 @@ class Changes(harness.MeshTest):
         self.beta.kill()
         self.beta.launch()
         self.mesh.wait_linked()
-        self.beta.publish(("epoch.second", b""))
+        # Linked a moment ago: it may not know yet who wants what, and says so.
+        harness.wait_for(lambda: self.beta.publish(("epoch.second", b"")).interested_peers, 5, "interest to be known")
         first, second = stream.wait_messages(2)
         self.assertEqual(first.origin, second.origin)
         self.assertGreater(second.epoch, first.epoch)

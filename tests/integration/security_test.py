@@ -40,6 +40,7 @@ class Handshakes(harness.MeshTest):
         super().setUp()
         self.stream = self.keep(self.beta.subscribe("security.traffic"))
         self.publisher = traffic.Publisher(self.alpha, "security.traffic", pause=0.01)
+        self.addCleanup(self.publisher.stop)
         self.pid = self.alpha.pid
 
     def unharmed(self):
