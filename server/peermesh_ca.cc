@@ -17,6 +17,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 
 #include "server/ca/ca_server.h"
 #include "server/config/logging.h"
@@ -29,6 +30,8 @@ namespace {
 
 constexpr config::Logger kLog("ca");
 constexpr std::chrono::minutes kRefreshInterval(60);
+constexpr std::chrono::seconds kPredecessorEnds(5);  // SIGTERM takes a fraction of one
+constexpr std::chrono::milliseconds kLockPoll(20);
 
 // Exit codes, as --help documents them.
 enum ExitCode { kOk = 0, kError = 1, kUsage = 2, kCannotBind = 3, kDirectoryUnusable = 4 };
@@ -124,11 +127,23 @@ absl::Status ServeUntilSignal(ca::CaServer& server) {
   return absl::OkStatus();
 }
 
+// The CA of a peer that was killed ends a moment after it; the one of its next life waits for that.
+absl::StatusOr<tls::DirectoryLock> TakeLock(const Flags& flags) {
+  const auto patience = flags.die_with_parent ? kPredecessorEnds : std::chrono::seconds(0);
+  const auto until = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    auto lock = tls::DirectoryLock::Take(flags.directory, "peermesh-ca");
+    const bool taken = !lock.ok() && absl::IsUnavailable(lock.status());
+    if (!taken || std::chrono::steady_clock::now() >= until) return lock;
+    std::this_thread::sleep_for(kLockPoll);
+  }
+}
+
 int Serve(const Flags& flags, Duration lifetime) {
   if (absl::Status status = tls::EnsurePrivateDirectory(flags.directory); !status.ok()) {
     return Fail(kDirectoryUnusable, status);
   }
-  const auto lock = tls::DirectoryLock::Take(flags.directory, "peermesh-ca");
+  const auto lock = TakeLock(flags);
   if (!lock.ok()) return Fail(kDirectoryUnusable, lock.status());
   auto server = ca::CaServer::Open({.directory = flags.directory,
                                     .create = flags.init,

@@ -177,9 +177,9 @@ void AddressBook::Unlinked(Instant now, PeerId peer) {
     target.linked = false;
     if (target.dialling || target.addresses.empty()) {
       target.due = kNever;
-    } else if (now - target.linked_at >= kLasting) {
+    } else if (const bool lasted = now - target.linked_at >= kLasting; lasted || target.wait == Duration{}) {
       // At once: either the process is gone and the dial is refused, which settles it, or it is there.
-      target.wait = Duration{};
+      target.wait = lasted ? Duration{} : kRedialMin;
       target.due = now;
     } else {
       Schedule(now, target);

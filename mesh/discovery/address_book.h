@@ -10,7 +10,7 @@
 //    everybody's.
 //  * Of two peers that know each other, the one with the smaller id dials first; the other waits kYield
 //    before it tries too, which saves most crossed dials.
-//  * A link that lasted is sought again at once; one that did not counts as a failed try.
+//  * A lost link is sought again at once, but not twice in a row unless it lasted: then it counts as a failed try.
 //  * Addresses of one target are tried in turn. A seed whose owner is known, and linked or being dialled, waits.
 //
 // Bounds: kMaxSeeds, kMaxPeers. An attacker's record can make us dial addresses of its choice at this pace;

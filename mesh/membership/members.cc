@@ -13,7 +13,7 @@ constexpr std::size_t kMinPrefix = 4;  // shorter ones are typing accidents
 
 // How long a peer whose link broke stays suspect before it is dead, when no dial settles the matter sooner: a
 // link that was lost soon after it came up is redialled late, and a killed peer must be seen dead within 1 s.
-constexpr Duration kSuspicion = std::chrono::milliseconds(900);
+constexpr Duration kSuspicion = std::chrono::milliseconds(800);
 static_assert(kSuspicion <= kDeadAfter - kSuspectAfter, "a broken link tells more than silence");
 
 // Weight of a new round-trip sample: 1/8, as TCP (RFC 6298).

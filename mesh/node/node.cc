@@ -36,6 +36,7 @@ std::uint64_t Node::Digest() const { return impl_->Digest(); }
 
 Node::Impl::Impl(Config config, Rng rng, Instant now)
     : config_(std::move(config)),
+      started_(now),
       rng_(rng.Fork("node")),
       members_(config_.self),
       book_(config_.self, rng.Fork("discovery")) {
@@ -51,7 +52,6 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
     records_[record.id] = std::move(record);
   }
   own_incarnation_ = config_.epoch;
-  started_ = now;
   slow_wake_ = now;
 }
 

@@ -240,6 +240,7 @@ class Node::Impl {
 
   // Constant after construction.
   const Config config_;
+  const Instant started_;
 
   // Components. They do not know each other.
   Rng rng_;
@@ -261,7 +262,6 @@ class Node::Impl {
   std::map<PeerId, membership::State> reported_;  // states already noted
   std::deque<Publish> held_;
   std::deque<PendingSubscribe> subscribes_;
-  Instant started_{};
   std::uint64_t own_incarnation_ = 0;
   bool sign_due_ = true;
   bool overrun_ = false;  // some link is

@@ -21,6 +21,7 @@ class ClientStream final : public Stream {
   void Start(const std::shared_ptr<grpc::Channel>& channel, const std::string& method,
              const OpenOptions& options, std::shared_ptr<StreamHandler> handler) {
     info_.method = method;
+    info_.peer = options.peer;
     SetWriteDeadline(options.write_deadline);
     for (const auto& [key, value] : options.metadata) context_->AddMetadata(key, value);
     context_->set_initial_metadata_corked(true);

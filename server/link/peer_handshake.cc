@@ -46,6 +46,7 @@ std::shared_ptr<Stream> PeerLink::OpenStream(Lane lane, const std::string& targe
       context_->credentials().Dial(target, {.expected = expected});
   context_->ChannelMade();
   Stream::OpenOptions options;
+  options.peer = target;
   options.write_deadline = context_->config().write_limit;
   const auto stream = Stream::Open(
       context_->pool(), queue_, channel, lane == Lane::kControl ? kControlMethod : kDataMethod,

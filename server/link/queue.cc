@@ -51,7 +51,7 @@ struct Queue::State final : Tag {
   void Wake(grpc::CompletionQueue* completions) {
     if (waking || sleeping_until == Clock::time_point::min()) return;
     waking = true;
-    alarm.Set(completions, gpr_now(GPR_CLOCK_MONOTONIC), static_cast<Tag*>(this));
+    alarm.Set(completions, gpr_now(GPR_CLOCK_MONOTONIC), Starting(this));
   }
 
   // Takes what may run now: everything posted, and the timers that are due.
@@ -128,7 +128,10 @@ void Queue::Run() {
     const auto event = completions_->AsyncNext(&tag, &ok, deadline);
     if (event == grpc::CompletionQueue::SHUTDOWN) return;
     std::vector<Function> ready = state_->Take();
-    if (event == grpc::CompletionQueue::GOT_EVENT) static_cast<Tag*>(tag)->Run(ok);
+    if (event == grpc::CompletionQueue::GOT_EVENT) {
+      Returned(static_cast<Tag*>(tag));
+      static_cast<Tag*>(tag)->Run(ok);
+    }
     for (Function& function : ready) std::exchange(function, nullptr)();
   }
 }
@@ -189,6 +192,11 @@ void QueuePool::CancelAll(const std::string& why) {
     for (const auto& [raw, stream] : streams_) streams.push_back(stream);
   }
   for (const auto& stream : streams) stream->Cancel(why);
+}
+
+void QueuePool::WaitUntilIdle() const {
+  std::unique_lock lock(mutex_);
+  idle_.wait(lock, [this] { return streams_.empty(); });
 }
 
 bool QueuePool::WaitUntilIdle(Queue::Clock::time_point deadline) const {

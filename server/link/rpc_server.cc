@@ -137,12 +137,13 @@ class RpcServer::Impl {
     const Watchdog watchdog(grace + options_.watchdog, [this] { Stuck(); });
     server_->GetHealthCheckService()->Shutdown();
     server_->Shutdown(std::chrono::system_clock::now() + grace);
-    pool_.CancelAll("the server stops");
-    pool_.WaitUntilIdle(Clock::time_point::max());
     {
+      // A call may have arrived that nobody has looked at yet: it is a stream too, before it ends.
       std::unique_lock lock(mutex_);
       no_calls_waited_.wait(lock, [this] { return calls_waited_ == 0; });
     }
+    pool_.CancelAll("the server stops");
+    pool_.WaitUntilIdle();
     pool_.Stop();
     acceptor_.reset();
     server_.reset();

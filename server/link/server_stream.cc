@@ -14,7 +14,8 @@ ServerStream::ServerStream(QueuePool& pool, Queue& queue, OnEnd on_end)
 void ServerStream::Request(grpc::AsyncGenericService& service, grpc::ServerCompletionQueue& queue,
                            Tag* tag) {
   call_->context.AsyncNotifyWhenDone(TagOf(Op::kDone));  // comes only for calls that arrive
-  service.RequestCall(&call_->context, &call_->stream, &queue, &queue, tag);
+  Call& call = *call_;
+  service.RequestCall(&call.context, &call.stream, &queue, &queue, Starting(tag));
 }
 
 absl::Status ServerStream::Arrive(bool tls) {

@@ -52,7 +52,7 @@ inline constexpr Duration kWriteDeadline = std::chrono::seconds(10);
 // What is known of a call before its first message.
 struct CallInfo {
   std::string method;  // "/peermesh.v1.MessagingService/Publish"
-  std::string peer;    // "ipv4:127.0.0.1:4711", "unix:"; where it goes, on the calling side
+  std::string peer;    // "ipv4:127.0.0.1:4711", "unix:"; on the calling side what it was told
   std::optional<identity::Identity> identity;  // from TLS; none on unix sockets
   std::string
       client;  // metadata `peermesh-client`: a label, never a right; at most kMaxClientLabelBytes
@@ -94,6 +94,7 @@ class StreamHandler {
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
   struct OpenOptions {
+    std::string peer;  // CallInfo::peer, for the table
     std::vector<std::pair<std::string, std::string>> metadata;
     std::optional<Duration> write_deadline = kWriteDeadline;
   };
@@ -161,7 +162,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // The stream is live; one operation has been started (kDone, kFinish) that returns at its end.
   void Begin(std::shared_ptr<StreamHandler> handler);
   bool taken() const { return handler_ != nullptr; }
-  void* TagOf(Op op) { return static_cast<Tag*>(&tags_[static_cast<int>(op)]); }
+  void* TagOf(Op op) { return Starting(&tags_[static_cast<int>(op)]); }
 
   CallInfo info_;
 

@@ -2,6 +2,7 @@
 
 #include <absl/synchronization/mutex.h>
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <openssl/conf.h>
 #include <openssl/err.h>
@@ -106,6 +107,9 @@ absl::Status InitProcess(Signals signals) {
   }
   if (absl::Status status = ForceTls13(); !status.ok()) return status;
   gpr_set_log_function(OnGrpcLog);
+  // One reference that is never given back: gRPC's shutdown, when its last object goes, may wait ten seconds for a
+  // poller of its own, and the process is about to end anyway.
+  grpc_init();
   return absl::OkStatus();
 }
 

@@ -42,10 +42,20 @@ class Root:
         if key is None:
             self.key, self.certificate = self.dir / "root-key.pem", self.dir / "root.pem"
             self.make_key(self.key)
-            config = self._write("root.cnf", "[req]\ndistinguished_name=dn\nprompt=no\nx509_extensions=ext\n[dn]\nCN=impostor\n"
-                                 "[ext]\nbasicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign\n"
-                                 "subjectKeyIdentifier=hash\n")
-            openssl("req", "-x509", "-new", "-key", self.key, "-days", "10", "-config", config, "-out", self.certificate)
+            config = self._write("root.cnf", """
+[req]
+distinguished_name=dn
+prompt=no
+x509_extensions=ext
+[dn]
+CN=impostor
+[ext]
+basicConstraints=critical,CA:TRUE,pathlen:0
+keyUsage=critical,keyCertSign
+subjectKeyIdentifier=hash
+""")
+            openssl("req", "-x509", "-new", "-key", self.key, "-days", "10", "-config", config,
+                    "-out", self.certificate)
 
     def _write(self, name, text):
         path = self.dir / name

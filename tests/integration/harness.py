@@ -30,7 +30,11 @@ import time
 import unittest
 import urllib.request
 
-import grpc
+try:
+    import grpc
+except ImportError:
+    print("SKIP: python3-grpcio is not installed (deploy/install-deps test)")
+    sys.exit(77)
 
 from google.rpc import error_details_pb2, status_pb2
 from peermesh.ca.v1 import ca_pb2_grpc
@@ -69,6 +73,12 @@ def let_pass(seconds):
     """For measurements over a span of time, never for synchronisation."""
     begin = time.monotonic()
     wait_for(lambda: time.monotonic() - begin >= seconds, seconds + 5, "time to pass")
+
+
+def find_tool(name, unpacked):
+    """A program on PATH, or in a package that deploy/install-deps has unpacked; None if there is none."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return shutil.which(name) or shutil.which(name, path=f"{cache}/peermesh/tools/{unpacked}")
 
 
 # --- Errors -----------------------------------------------------------------------------------------------------
@@ -212,7 +222,9 @@ class Stream:
         """Until `condition()` is true; it sees the stream as it is at one moment."""
         with self._changed:
             if not self._changed.wait_for(condition, seconds):
-                raise AssertionError(f"gave up after {seconds} s waiting for {what}; ended: {self.ended}, {self.error!r}")
+                end = f"it ended: {self.error!r}" if self.ended else "it goes on"
+                raise AssertionError(f"gave up after {seconds} s waiting for {what}; "
+                                     f"{len(self.frames)} frames came, {end}")
             return condition()
 
     def wait_end(self, seconds=10):
@@ -250,7 +262,7 @@ class Messages(Stream):
         return self.confirmed[-1]
 
     def wait_messages(self, count, seconds=15):
-        self.wait(lambda: len(self.arrived) >= count, seconds, f"{count} messages (have {len(self.arrived)})")
+        self.wait(lambda: len(self.arrived) >= count, seconds, f"{count} messages")
         return self.arrived
 
     def payloads(self):
@@ -336,7 +348,8 @@ class Peer:
         defaults = {"listen": "127.0.0.1:0", "metrics": "127.0.0.1:0", "log_level": "debug", "log_format": "text"}
         self.flags = {**defaults, **self.flags, **flags}
         # Should ctest kill this test, its daemons go with it.
-        words = [*self.prefix, "setpriv", "--pdeathsig", "KILL", str(BIN / "peermeshd"), "--name", self.name, "--data-dir", str(self.dir)]
+        words = [*self.prefix, "setpriv", "--pdeathsig", "KILL", str(BIN / "peermeshd"),
+                 "--name", self.name, "--data-dir", str(self.dir)]
         for flag, value in self.flags.items():
             for one in value if isinstance(value, (list, tuple)) else [value]:
                 words += ["--" + flag.replace("_", "-"), str(one)]
@@ -495,10 +508,14 @@ class Peer:
 
     # What the operating system and Prometheus say of it.
 
+    def page(self, path):
+        """What the HTTP port says; an HTTP error raises."""
+        with urllib.request.urlopen(f"http://{self.facts['metrics']}/{path}", timeout=10) as response:
+            return response.read().decode()
+
     def metrics(self):
-        """Series as text, such as `peermesh_links{state="up"}`, and their values."""
-        with urllib.request.urlopen(f"http://{self.facts['metrics']}/metrics", timeout=10) as response:
-            text = response.read().decode()
+        """Series as text, such as `peermesh_peers{state="dead"}`, and their values."""
+        text = self.page("metrics")
         lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
         return {series: float(value) for series, _, value in lines}
 
@@ -707,7 +724,8 @@ class MeshTest(unittest.TestCase):
 
 
 def main():
-    """Runs the tests of a file: a line for each, `SKIP: reason` for each that cannot run here, exit code 77 if none can."""
+    """Runs the tests of a file. Prints a line for each and `SKIP: reason` for each that cannot run here; the exit code
+    is 77 if none can."""
     print("CTEST_FULL_OUTPUT")  # keeps ctest from cutting off figures and reasons
     program = unittest.main(module="__main__", exit=False, verbosity=2, argv=[sys.argv[0], *sys.argv[1:]])
     result = program.result

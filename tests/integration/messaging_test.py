@@ -3,7 +3,6 @@
 import base64
 import threading
 import time
-import unittest
 
 import grpc
 
@@ -162,7 +161,8 @@ class Messaging(harness.MeshTest):
         message = message_of_size("big.fits", MAX_MESSAGE)
         self.alpha.publish(message)
         self.assertEqual(stream.wait_messages(1)[0].message, message)
-        refusal = harness.refusal_of(lambda: self.alpha.publish(("big.small", b""), message_of_size("big.fat", MAX_MESSAGE + 1)))
+        fat = message_of_size("big.fat", MAX_MESSAGE + 1)
+        refusal = harness.refusal_of(lambda: self.alpha.publish(("big.small", b""), fat))
         self.assertEqual((refusal.code, refusal.reason, refusal.field.partition(".")[0]),
                          (Code.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE", "messages[1]"))
         self.assertIsNone(refusal.retry_after, "trying again would not help")

@@ -24,7 +24,8 @@ def missing():
     trial = f"pm{os.getpid()}-trial"
     done = subprocess.run(["ip", "netns", "add", trial], capture_output=True, text=True)
     if done.returncode == 0:
-        done = subprocess.run(["ip", "-n", trial, "link", "add", "br0", "type", "bridge"], capture_output=True, text=True)
+        words = ["ip", "-n", trial, "link", "add", "br0", "type", "bridge"]
+        done = subprocess.run(words, capture_output=True, text=True)
         subprocess.run(["ip", "netns", "del", trial], capture_output=True)
     return f"this kernel or container allows none: {done.stderr.strip()}" if done.returncode != 0 else ""
 

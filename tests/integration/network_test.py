@@ -1,6 +1,7 @@
 """Names, IPv6, and networks that lose packets without telling anybody."""
 
 import socket
+import time
 import unittest
 
 import harness
@@ -68,8 +69,9 @@ class StallingRelay(harness.MeshTest):
         cls.mesh.wait_linked()
 
     def test_a_stalled_peer_is_seen_dead_within_six_seconds_and_linked_again_when_it_is_back(self):
-        watches = [(self.keep(self.alpha.watch()).wait_synced(), "beta"), (self.keep(self.beta.watch()).wait_synced(), "alpha")]
-        at = harness.time.monotonic()
+        pair = ((self.alpha, "beta"), (self.beta, "alpha"))
+        watches = [(self.keep(peer.watch()).wait_synced(), name) for peer, name in pair]
+        at = time.monotonic()
         for relay in self.relays.values():
             relay.stall()
         worst = max(watch.wait_state(name, DEAD, 15, at) - at for watch, name in watches)
@@ -106,7 +108,7 @@ class Namespaces(harness.MeshTest):
     def test_a_peer_whose_packets_vanish_is_seen_dead_within_six_seconds_and_linked_again_when_they_come(self):
         watches = [(self.keep(peer.watch()).wait_synced(), name) for peer, name in (
             (self.alpha, "gamma"), (self.beta, "gamma"), (self.gamma, "alpha"), (self.gamma, "beta"))]
-        at = harness.time.monotonic()
+        at = time.monotonic()
         self.network.unplug("gamma")
         self.addCleanup(self.network.plug, "gamma")
         worst = max(watch.wait_state(name, DEAD, 15, at) - at for watch, name in watches)
@@ -122,7 +124,7 @@ class Namespaces(harness.MeshTest):
         pair = ((self.alpha, "beta"), (self.beta, "alpha"))
         watches = [(self.keep(peer.watch()).wait_synced(), name) for peer, name in pair]
         stream = self.keep(self.beta.subscribe("parted"))
-        at = harness.time.monotonic()
+        at = time.monotonic()
         self.network.part("alpha", "beta")
         self.addCleanup(self.network.join, "alpha", "beta")
         worst = max(watch.wait_state(name, UNREACHABLE, 15, at) - at for watch, name in watches)
@@ -136,7 +138,7 @@ class Namespaces(harness.MeshTest):
         self.mesh.wait_linked(30)
         for watch, name in watches:
             watch.wait(lambda: watch.table[name].state == ALIVE, 5, f"{name} to be alive again")
-        harness.wait_for(lambda: self.alpha.publish(("parted", b"found")).interested_peers == 1, 5, "interest to be known")
+        harness.wait_for(lambda: self.alpha.publish(("parted", b"found")).interested_peers, 5, "interest to be known")
         stream.wait_messages(1)
 
 

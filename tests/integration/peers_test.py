@@ -1,8 +1,7 @@
 """The peer list: what its rows say, and how a watch follows it."""
 
+import subprocess
 import time
-
-import grpc
 
 import harness
 from harness import ALIVE, CONNECTED, DEAD, LEFT
@@ -10,6 +9,10 @@ from peermesh.v1 import peers_pb2
 
 Request, Filter = peers_pb2.WatchPeersRequest, peers_pb2.PeerFilter
 UPSERTED, REMOVED = peers_pb2.PEER_EVENT_TYPE_UPSERTED, peers_pb2.PEER_EVENT_TYPE_REMOVED
+
+
+def complete(table):
+    return all(row.self or row.HasField("round_trip_time") for row in table.values())
 
 
 class Peers(harness.MeshTest):
@@ -21,8 +24,7 @@ class Peers(harness.MeshTest):
         return self.keep(self.alpha.watch(*args)).wait_synced()
 
     def test_every_row_is_complete(self):
-        harness.wait_for(lambda: all(row.self or row.HasField("round_trip_time") for row in self.alpha.table().values()),
-                         10, "round trips to be known")
+        harness.wait_for(lambda: complete(self.alpha.table()), 10, "round trips to be known")
         rows = self.alpha.peers.ListPeers(peers_pb2.ListPeersRequest(), timeout=5).peers
         self.assertEqual([row.name for row in rows], ["alpha", "beta", "gamma"], "itself first, then by name")
         for row in rows:
@@ -92,8 +94,7 @@ class Peers(harness.MeshTest):
 
     def test_a_resumed_watch_sends_only_what_changed(self):
         watch = self.watch()
-        harness.wait_for(lambda: all(row.self or row.HasField("round_trip_time") for row in watch.table.values()),
-                         10, "the table to be complete")
+        harness.wait_for(lambda: complete(watch.table), 10, "round trips to be known")
         token = watch.token
         watch.cancel()
         at = self.gamma.kill()
@@ -129,6 +130,18 @@ class Peers(harness.MeshTest):
             self.assertIn(peer.name, line)
             self.assertIn(peer.id[:8], line)
             self.assertIn("alive", line)
+
+    def test_promtool_finds_nothing_wrong_with_the_metrics(self):
+        promtool = harness.find_tool("promtool", "prometheus/usr/bin")
+        if promtool is None:
+            self.skipTest("promtool is not installed (deploy/install-deps test)")
+        done = subprocess.run([promtool, "check", "metrics"], input=self.alpha.page("metrics"), text=True,
+                              capture_output=True, timeout=30)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_a_peer_that_serves_is_live_and_ready(self):
+        for page in ("livez", "readyz"):
+            self.assertTrue(self.alpha.page(page), page)
 
     def test_metrics_agree_with_the_table(self):
         self.assertEqual(self.alpha.metric("peermesh_peers", state="alive"), 2)

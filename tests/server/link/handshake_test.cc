@@ -30,10 +30,14 @@ class HandshakeTest : public testing::Test {
     pool_.Stop();
   }
 
-  // A stream to beta with any certificate, on a connection of its own.
+  // A stream to a peer with any certificate, on a connection of its own.
   std::shared_ptr<Recorder> Call(tls::Credentials& credentials, const char* method) {
-    const auto recorder = std::make_shared<Recorder>(Recorder::Reading::kByHand);
-    const auto channel = credentials.Dial("ipv4:" + beta_.address(), {});
+    return Call(credentials, method, beta_, Recorder::Reading::kByHand);
+  }
+  std::shared_ptr<Recorder> Call(tls::Credentials& credentials, const char* method,
+                                 const TestPeer& to, Recorder::Reading reading) {
+    const auto recorder = std::make_shared<Recorder>(reading);
+    const auto channel = credentials.Dial("ipv4:" + to.address(), {});
     recorder->Attach(Stream::Open(pool_, pool_.Next(), channel, method, {}, recorder));
     return recorder;
   }
@@ -54,12 +58,15 @@ class HandshakeTest : public testing::Test {
     return std::get<wire::Hello>(*received);
   }
   void ExpectFault(HandshakeFault fault, std::uint64_t count = 1) {
+    ExpectFaultAt(beta_, fault, count);
+  }
+  void ExpectFaultAt(TestPeer& peer, HandshakeFault fault, std::uint64_t count) {
     EXPECT_TRUE(Eventually([&] {
-      return beta_.links().stats().faults[static_cast<std::size_t>(fault)] == count;
+      return peer.links().stats().faults[static_cast<std::size_t>(fault)] == count;
     })) << ToString(fault);
-    EXPECT_EQ(beta_.CountOf<node::LinkUp>(), 0u);
-    EXPECT_TRUE(Eventually([&] { return beta_.links().Census().streams == 0; }));
-    EXPECT_EQ(beta_.links().Census().handshakes, 0u);
+    EXPECT_EQ(peer.CountOf<node::LinkUp>(), 0u);
+    EXPECT_TRUE(Eventually([&] { return peer.links().Census().streams == 0; }));
+    EXPECT_EQ(peer.links().Census().handshakes, 0u);
   }
   static TestPeer::Options Impatient(const char* name) {
     TestPeer::Options options;
@@ -78,7 +85,7 @@ class HandshakeTest : public testing::Test {
   }
 
   TestMesh mesh_;
-  TestPeer beta_{mesh_, Impatient("beta")};
+  TestPeer beta_{mesh_, {.name = "beta"}};
   std::unique_ptr<tls::Credentials> mallory_ = mesh_.Enrolled("mallory");
   QueuePool pool_{"client"};
 };
@@ -295,17 +302,22 @@ TEST_F(HandshakeTest, AClientMayNotOpenALink) {
   ExpectFault(HandshakeFault::kWrongRole, 2);
 }
 
-TEST_F(HandshakeTest, HalfOpenHandshakesAreGivenUp) {
-  const auto silent = Call(*mallory_, kControl);  // opens, says nothing
+TEST_F(HandshakeTest, AHandshakeThatTheDiallerEndsIsBroken) {
+  const auto silent = Call(*mallory_, kControl);
   silent->stream().HalfClose();
+  EXPECT_TRUE(silent->WaitClosed());
   ExpectFault(HandshakeFault::kBroken);
-  const auto control = Call(*mallory_, kControl);  // no data stream follows
-  ASSERT_TRUE(Greet(*control));
+}
+
+TEST_F(HandshakeTest, HalfOpenHandshakesAreGivenUp) {
+  TestPeer hasty(mesh_, Impatient("hasty"));
+  const auto control = Call(*mallory_, kControl, hasty, Recorder::Reading::kAlways);
+  control->stream().Write(wire::EncodeHello(Hello()));  // no data stream follows
   control->stream().Read();
   const auto closed = control->WaitClosed();
   ASSERT_TRUE(closed);
   EXPECT_EQ(closed->message, "link refused: half_open");
-  ExpectFault(HandshakeFault::kHalfOpen);
+  ExpectFaultAt(hasty, HandshakeFault::kHalfOpen, 1);
 }
 
 TEST_F(HandshakeTest, OnePeerGetsOnlySoManyHandshakes) {

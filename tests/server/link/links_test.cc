@@ -142,7 +142,9 @@ TEST_F(LinksTest, RecordsThatDoNotVerifyAreDroppedAndTheLinkStays) {
 
 TEST_F(LinksTest, CloseDeliversWhatWasSentBeforeAndEndsBothSidesOnce) {
   for (const bool dialler_closes : {true, false}) {
-    TestPeer gamma(mesh_, {.name = "gamma"}), delta(mesh_, {.name = "delta"});
+    const auto patient = [](LinksConfig& config) { config.linger = kPatience; };
+    TestPeer gamma(mesh_, {.name = "gamma", .adjust = patient});
+    TestPeer delta(mesh_, {.name = "delta", .adjust = patient});
     const auto up = gamma.Connect(delta);
     ASSERT_TRUE(up);
     TestPeer& closer = dialler_closes ? gamma : delta;
@@ -209,8 +211,7 @@ TEST_F(LinksTest, AnUndecodableFrameEndsTheLink) {
 }
 
 TEST_F(LinksTest, AWriterWhosePeerReadsNothingIsStalled) {
-  TestPeer writer(mesh_,
-                  {.name = "writer", .adjust = [](LinksConfig& c) { c.write_limit = 200ms; }});
+  TestPeer writer(mesh_, {.name = "writer", .adjust = [](LinksConfig& c) { c.write_limit = 1s; }});
   const auto up = writer.Connect(beta_);
   ASSERT_TRUE(up);
   const std::string block(1 << 19, 'b');

@@ -29,7 +29,8 @@ TestPeer::TestPeer(const TestMesh& mesh, Options options) : options_(std::move(o
         std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
   };
   config.wall = WallNow;
-  config.linger = std::chrono::milliseconds(20);  // nobody here reads to the end unasked
+  config.linger = std::chrono::milliseconds(20);           // nobody here reads to the end unasked
+  config.dial_limit = config.handshake_limit = kPatience;  // for slow machines
   if (options_.adjust) options_.adjust(config);
   links_ = std::make_unique<Links>(std::move(config), *credentials_, server_->rpc().pool(),
                                    [this](node::Input fact) {
