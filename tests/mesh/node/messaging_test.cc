@@ -333,9 +333,9 @@ TEST_F(MessagingTest, ASlowSubscriberLosesMessagesAndTheOthersKeepTheirPace) {
   const AppIndex neighbour = Reader(beta, "load");  // on the slow one's peer
   world.app(slow).bytes_per_second = 1'000'000;
   // 50 MB/s for 4 s.
-  world.Feed(publisher, "load", 50, 1000, 1ms, world.now() + 4s);
+  world.Feed(publisher, "load", 5, 10'000, 1ms, world.now() + 4s);
   world.Run(4s);
-  const std::uint64_t possible = 4000 * 50;
+  const std::uint64_t possible = 4000 * 5;
   EXPECT_GE(world.app(fast).delivered, possible * 9 / 10);
   EXPECT_GE(world.app(neighbour).delivered, possible * 9 / 10);
   EXPECT_LT(world.app(slow).delivered, possible / 4);
@@ -361,7 +361,7 @@ TEST_F(MessagingTest, AStalledSubscriberCostsItsPublisherAtMostATenthOfTheTime) 
   Duration held{};
   Instant begin = kNever;
   const Instant end = world.now() + 10s;
-  world.Feed(publisher, "load", 50, 1000, 1ms, end);
+  world.Feed(publisher, "load", 5, 10'000, 1ms, end);
   while (world.now() < end) {
     world.RunUntil([&] { return world.now() >= end || world.app(publisher).unanswered > 0; }, 10s);
     begin = world.now();
@@ -376,21 +376,21 @@ TEST_F(MessagingTest, AStalledSubscriberCostsItsPublisherAtMostATenthOfTheTime) 
 TEST_F(MessagingTest, ASubscriberThatAsksForBlockLosesNothingAcrossTwoPeers) {
   const AppIndex reader = Reader(beta, "load", OnOverflow::kBlock);
   world.app(reader).bytes_per_second = 2'000'000;
-  world.Feed(publisher, "load", 50, 1000, 1ms, world.now() + 20s);
+  world.Feed(publisher, "load", 5, 10'000, 1ms, world.now() + 20s);
   world.Run(20s);
   EXPECT_GT(world.node(alpha).stats().publishes_held, 0u);
   world.Run(10s);
   EXPECT_EQ(world.app(publisher).unanswered, 0u) << "held publishes are answered";
   const std::uint64_t published = world.node(alpha).stats().published_messages;
-  EXPECT_LT(published, 60'000u) << "the publisher goes at the reader's pace, give or take the queues";
-  EXPECT_GT(published, 30'000u);
+  EXPECT_LT(published, 6000u) << "the publisher goes at the reader's pace, give or take the queues";
+  EXPECT_GT(published, 3000u);
   ExpectAllDelivered(reader, published);
 }
 
 TEST_F(MessagingTest, BlockEndsWithItsTimeoutAndThenLossesAreAnnounced) {
   const AppIndex reader = Reader(beta, "load", OnOverflow::kBlock, 2s);
   world.app(reader).stalled = true;
-  world.Feed(publisher, "load", 100, 1000, 1ms, world.now() + 10s);
+  world.Feed(publisher, "load", 5, 20'000, 1ms, world.now() + 10s);
   ASSERT_TRUE(world.RunUntil([&] { return world.app(publisher).unanswered > 0; }, 1s));
   const Instant held = world.now();
   ASSERT_TRUE(world.RunUntil([&] { return world.app(publisher).unanswered == 0; }, 5s));
@@ -407,7 +407,7 @@ TEST_F(MessagingTest, ASubscriberThatAsksForCloseIsClosedWhenSlow) {
   const AppIndex reader = Reader(beta, "load", OnOverflow::kClose);
   const AppIndex other = Reader(beta, "load");
   world.app(reader).stalled = true;
-  world.Feed(publisher, "load", 50, 1000, 1ms, world.now() + 1s);
+  world.Feed(publisher, "load", 5, 10'000, 1ms, world.now() + 1s);
   ASSERT_TRUE(world.RunUntil([&] { return world.app(reader).ended; }, 1s));
   EXPECT_EQ(world.app(reader).end_reason, Refusal::kSlowConsumer);
   world.Run(2s);

@@ -16,7 +16,7 @@ class SoakTest : public testing::TestWithParam<std::uint64_t> {
   void OpenReader(HostIndex host) {
     const AppIndex app = world.Open(host);
     const std::uint64_t kind = world.rng().Below(6);
-    world.app(app).bytes_per_second = kind == 0 ? 100'000 : kind == 1 ? 2'000'000 : 1'000'000'000;
+    world.app(app).bytes_per_second = kind == 0 ? 20'000 : kind == 1 ? 500'000 : 1'000'000'000;
     const OnOverflow policy = kind == 2 ? OnOverflow::kBlock : OnOverflow::kGap;
     const std::vector<std::string> patterns = {"s1.>", "s2.x", "*.x", ">", "s1.x"};
     std::vector<Subscription> wanted;
@@ -31,7 +31,7 @@ class SoakTest : public testing::TestWithParam<std::uint64_t> {
     const std::vector<std::string> subjects = {"s1.x", "s1.y", "s2.x", "s3.x", "s2.z"};
     const std::string subject = subjects[world.rng().Below(subjects.size())];
     const std::size_t bytes = 100 + world.rng().Below(20'000);
-    world.Feed(app, subject, 1 + world.rng().Below(8), bytes, Duration(2000 + world.rng().Below(20'000)),
+    world.Feed(app, subject, 1 + world.rng().Below(5), bytes, Duration(4000 + world.rng().Below(30'000)),
                end);
   }
 
@@ -73,7 +73,7 @@ class SoakTest : public testing::TestWithParam<std::uint64_t> {
   }
 
   World world{GetParam()};
-  Instant end = world.now() + 20s;
+  Instant end = world.now() + 12s;
   std::vector<std::pair<HostIndex, HostIndex>> cuts;
 };
 
@@ -87,7 +87,7 @@ TEST_P(SoakTest, EveryMessageIsDeliveredOrAnnouncedAndTheMeshHeals) {
     OpenWriter(host);
   }
   while (world.now() < end) {
-    world.Run(Duration(world.rng().Below(1'500'000)));
+    world.Run(Duration(world.rng().Below(1'200'000)));
     Trouble();
   }
   for (const auto& [a, b] : cuts) world.Heal(a, b);
