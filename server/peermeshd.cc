@@ -231,6 +231,9 @@ Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainReq
         kLog.Info("nothing to reload in this release");
         continue;
       }
+      // `timeout` signals a program and then its group: what comes together is one signal.
+      constexpr timespec kTogether{.tv_sec = 0, .tv_nsec = 50'000'000};
+      ::sigtimedwait(&wanted, nullptr, &kTogether);
       kLog.Info("stopping", {{"signal", taken.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM"}});
       return Configured(config);
     }

@@ -2,11 +2,18 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <utility>
 
 namespace peermesh::cli {
+namespace {
+
+// `timeout` signals a program and then its group: what comes together is one signal.
+constexpr timespec kTogether{.tv_sec = 0, .tv_nsec = 50'000'000};
+
+}  // namespace
 
 Interrupts::Interrupts() : thread_([this] { Run(); }) {}
 
@@ -28,10 +35,14 @@ void Interrupts::Run() {
   for (;;) {
     int number = 0;
     if (sigwait(&signals, &number) != 0 || closing_) return;
-    const std::lock_guard lock(mutex_);
-    if (!action_ || signal_ != 0) _exit(128 + number);
-    signal_ = number;
-    action_();
+    {
+      const std::lock_guard lock(mutex_);
+      if (!action_ || signal_ != 0) _exit(128 + number);
+      signal_ = number;
+      action_();
+    }
+    sigtimedwait(&signals, nullptr, &kTogether);
+    if (closing_) return;
   }
 }
 

@@ -51,7 +51,8 @@ struct Queue::State final : Tag {
   void Wake(grpc::CompletionQueue* completions) {
     if (waking || sleeping_until == Clock::time_point::min()) return;
     waking = true;
-    alarm.Set(completions, gpr_now(GPR_CLOCK_MONOTONIC), Starting(this));
+    // Long due: gRPC rounds "now" up and would leave it to its timer thread.
+    alarm.Set(completions, gpr_inf_past(GPR_CLOCK_MONOTONIC), Starting(this));
   }
 
   // Takes what may run now: everything posted, and the timers that are due.

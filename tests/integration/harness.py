@@ -41,6 +41,7 @@ from peermesh.ca.v1 import ca_pb2_grpc
 from peermesh.v1 import admin_pb2, admin_pb2_grpc, messaging_pb2, messaging_pb2_grpc, peers_pb2, peers_pb2_grpc
 
 BIN = pathlib.Path(os.environ["PEERMESH_BIN"])
+SANITIZED = os.environ.get("PEERMESH_SANITIZE", "OFF").upper() in ("ON", "1", "TRUE")  # memory and speed mean nothing
 START_SECONDS = 15  # a start takes a fraction of one; a loaded machine may need more
 LOG_LINES = 25
 MAX_MESSAGE_BYTES = 8 << 20
@@ -345,6 +346,7 @@ class Peer:
     def launch(self, *, create=False, join=None, join_by="file", config=None, environment=None, **flags):
         """Starts the process and waits until it is ready. Flags are remembered for the next start."""
         assert not self.running, f"{self.name} runs already"
+        self.close_channels()  # those of its last life
         defaults = {"listen": "127.0.0.1:0", "metrics": "127.0.0.1:0", "log_level": "debug", "log_format": "text"}
         self.flags = {**defaults, **self.flags, **flags}
         # Should ctest kill this test, its daemons go with it.
@@ -353,7 +355,8 @@ class Peer:
         for flag, value in self.flags.items():
             for one in value if isinstance(value, (list, tuple)) else [value]:
                 words += ["--" + flag.replace("_", "-"), str(one)]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.mesh.dir), **(environment or {})}
+        inherited = {name: os.environ[name] for name in os.environ if name == "PATH" or name.endswith("SAN_OPTIONS")}
+        environment = {**inherited, "HOME": str(self.mesh.dir), **(environment or {})}
         if create:
             words.append("--create")
         if config is not None:
@@ -421,7 +424,6 @@ class Peer:
         at = time.monotonic()
         self.process.kill()
         self.process.wait(10)
-        self.close_channels()
         return at
 
     def stop(self):
@@ -435,16 +437,13 @@ class Peer:
 
     def end(self, number=signal.SIGTERM, seconds=15):
         """A signal that ends it in good order. Returns the exit code."""
-        self.close_channels()
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
     def drain(self, seconds=15):
         """By the admin service. Returns the exit code."""
         self.admin.Drain(admin_pb2.DrainRequest(), timeout=10)
-        code = self.process.wait(seconds)
-        self.close_channels()
-        return code
+        return self.process.wait(seconds)
 
     # Ways to talk to it.
 

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import unittest
 
 import harness
 from harness import figure
@@ -11,6 +12,7 @@ MEDIAN_MICROSECONDS = 600
 ROUND_TRIPS = 1000
 
 
+@unittest.skipIf(harness.SANITIZED, "built with sanitizers: its speed is not its own")
 class Latency(harness.MeshTest):
     @classmethod
     def set_up_mesh(cls):

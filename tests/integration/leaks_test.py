@@ -66,7 +66,8 @@ class Leaks(harness.MeshTest):
         except AssertionError:
             self.assertEqual(last, before)
         figure("resident_growth_after_200_clients", self.alpha.resident_kb() - resident, "kB")
-        self.assertLess(self.alpha.resident_kb() - resident, 4000, "20 kB a client would be a leak")
+        if not harness.SANITIZED:  # freed memory is kept in quarantine there
+            self.assertLess(self.alpha.resident_kb() - resident, 4000, "20 kB a client would be a leak")
         self.assertEqual(self.alpha.metric("peermesh_calls_total", server="app") - calls, CYCLES)
 
 

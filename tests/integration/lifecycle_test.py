@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import unittest
 
 import harness
 from harness import ALIVE, DEAD, LEFT, figure
@@ -112,12 +113,12 @@ class ThreePeers(harness.MeshTest):
         self.gamma.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.gamma.process.wait(5), -signal.SIGTERM)
         self.assertLess(time.monotonic() - at, 1)
-        self.gamma.close_channels()
 
     def test_an_interrupted_peer_ends_in_good_order_too(self):
         self.assertEqual(self.gamma.end(signal.SIGINT), 0)
 
 
+@unittest.skipIf(harness.SANITIZED, "built with sanitizers: its size and speed are not its own")
 class Idle(harness.MeshTest):
     """Three peers that nobody talks to."""
 

@@ -47,7 +47,8 @@ class Ipv6(harness.MeshTest):
 
     def test_peers_meet_and_talk_over_the_ipv6_loopback(self):
         self.assertTrue(self.alpha.facts["listen"].startswith("[::1]:"))
-        self.assertEqual(list(self.beta.table()["alpha"].addresses), [self.alpha.facts["listen"]])
+        addresses = harness.wait_for(lambda: self.beta.table()["alpha"].addresses, 5, "alpha's record")
+        self.assertEqual(list(addresses), [self.alpha.facts["listen"]])
         stream = self.keep(self.beta.subscribe("six"))
         self.alpha.publish(("six", b"6"))
         self.assertEqual(stream.wait_messages(1)[0].message.payload, b"6")

@@ -12,7 +12,7 @@ UPSERTED, REMOVED = peers_pb2.PEER_EVENT_TYPE_UPSERTED, peers_pb2.PEER_EVENT_TYP
 
 
 def complete(table):
-    return all(row.self or row.HasField("round_trip_time") for row in table.values())
+    return all(row.addresses and (row.self or row.HasField("round_trip_time")) for row in table.values())
 
 
 class Peers(harness.MeshTest):
@@ -24,7 +24,7 @@ class Peers(harness.MeshTest):
         return self.keep(self.alpha.watch(*args)).wait_synced()
 
     def test_every_row_is_complete(self):
-        harness.wait_for(lambda: complete(self.alpha.table()), 10, "round trips to be known")
+        harness.wait_for(lambda: complete(self.alpha.table()), 10, "records and round trips to be known")
         rows = self.alpha.peers.ListPeers(peers_pb2.ListPeersRequest(), timeout=5).peers
         self.assertEqual([row.name for row in rows], ["alpha", "beta", "gamma"], "itself first, then by name")
         for row in rows:
@@ -94,7 +94,7 @@ class Peers(harness.MeshTest):
 
     def test_a_resumed_watch_sends_only_what_changed(self):
         watch = self.watch()
-        harness.wait_for(lambda: complete(watch.table), 10, "round trips to be known")
+        harness.wait_for(lambda: complete(watch.table), 10, "records and round trips to be known")
         token = watch.token
         watch.cancel()
         at = self.gamma.kill()

@@ -305,6 +305,23 @@ TEST_F(ProgramTest, SubWritesOutWhatItHasWhenItIsStopped) {
   }
 }
 
+TEST_F(ProgramTest, SignalsThatComeTogetherAreOne) {
+  peer_.on_exchange = [](ExchangeStream& stream) {
+    ScriptedPeer::Welcome(stream);
+    ScriptedPeer::Confirm(stream);
+    v1::ExchangeRequest request;
+    while (stream.Read(&request)) {
+    }
+    return grpc::Status::OK;
+  };
+  peer_.Start();
+  Program program({PEERMESH_PROGRAM, "--socket", peer_.socket(), "sub", "a.*"});
+  program.AwaitError("Subscribed.");
+  program.Signal(SIGTERM);
+  program.Signal(SIGTERM);
+  EXPECT_EQ(program.Wait().code, 0);
+}
+
 TEST_F(ProgramTest, ARawSubscriptionEndsWhenThePeerDoes) {
   peer_.on_exchange = [](ExchangeStream& stream) {
     ScriptedPeer::Welcome(stream);

@@ -16,7 +16,14 @@ constexpr Duration kHopJitter = std::chrono::microseconds(100);
 constexpr std::uint64_t kWindow = 1u << 20;  // unread data that the network takes
 constexpr std::uint64_t kFirstEpoch = 1'700'000'000'000;
 
+Rng::Seed SeedOf(std::uint64_t seed) {
+  return {HashWord(seed), HashWord(seed + 1), HashWord(seed + 2), HashWord(seed + 3)};
+}
+
 }  // namespace
+
+World::World(std::uint64_t seed) : rng_(SeedOf(seed)) {}
+World::~World() = default;
 
 // --- Time -----------------------------------------------------------------------------------------
 

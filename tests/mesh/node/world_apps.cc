@@ -12,10 +12,6 @@ namespace {
 
 constexpr Duration kWriteTime = std::chrono::microseconds(5);
 
-Rng::Seed SeedOf(std::uint64_t seed) {
-  return {HashWord(seed), HashWord(seed + 1), HashWord(seed + 2), HashWord(seed + 3)};
-}
-
 std::string_view Text(const Batch& batch, const Row& row) {
   const std::string_view record = batch.record(row).substr(row.subject_length);
   return record.substr(0, record.find('|'));
@@ -38,9 +34,6 @@ bool NaiveMatch(std::string_view pattern, std::string_view subject) {
     if (want != "*" && want != have) return false;
   }
 }
-
-World::World(std::uint64_t seed) : rng_(SeedOf(seed)) {}
-World::~World() = default;
 
 // --- Applications ---------------------------------------------------------------------------------
 
