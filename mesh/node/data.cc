@@ -130,7 +130,6 @@ void Node::Impl::On(Instant now, DataIn& in, Effects& out) {
   if (link == nullptr) return;
   PM_CHECK(link->reading && !link->stash);
   link->reading = false;
-  HeardFrom(now, *link);
   Peer& peer = peers_.at(link->peer);
   if (link->id == peer.winner && peer.loser && !FindLink(peer.loser)->end_received) {
     link->stash = std::move(in.frame);

@@ -267,7 +267,8 @@ void Node::Impl::SendHeartbeat(Instant now, Link& link) {
   dirty_peers_.insert(link.peer);
 }
 
-// Any complete frame is proof of life.
+// A control frame is proof of life, because that lane is always read. A data frame is none: it may have waited for
+// its grant since long before the other side went silent.
 void Node::Impl::HeardFrom(Instant now, Link& link) {
   link.last_heard = now;
   if (std::exchange(link.suspected, false)) members_.Heard(now, link.peer);

@@ -37,7 +37,10 @@ class ClientStream final : public Stream {
     return tls::RemoteIdentity(*context);
   }
 
-  std::string RemoteAddress() const override { return context_->peer(); }
+  std::string RemoteAddress() const override {
+    const std::lock_guard lock(drop_mutex_);
+    return context_ == nullptr ? "" : context_->peer();
+  }
 
  private:
   void StartRead() override { call_->Read(&incoming_, TagOf(Op::kRead)); }
@@ -65,7 +68,7 @@ class ClientStream final : public Stream {
     context_.reset();
   }
 
-  std::mutex drop_mutex_;  // TryCancel may come from any thread and at any time
+  mutable std::mutex drop_mutex_;  // TryCancel may come from any thread and at any time
   std::unique_ptr<grpc::ClientContext> context_ = std::make_unique<grpc::ClientContext>();
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
   grpc::ByteBuffer incoming_;

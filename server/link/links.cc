@@ -161,8 +161,10 @@ void Links::Shutdown(Duration limit) {
   if (context->WaitUntilIdle(Queue::Clock::now() + limit)) return;
   for (const auto& stream : context->Awaited()) stream->Cancel("stopping");
   for (const auto& link : context->All()) link->LingerOver();
-  // Cancelled streams come back at once unless a queue's thread is stuck, which is the server's
-  // watchdog's to tell.
+  if (context->WaitUntilIdle(Queue::Clock::now() + kCancelPatience)) return;
+  context->pool().CutCancelled();
+  // What is left now waits for a queue's thread that is stuck, which is the server's watchdog's to
+  // tell.
   context->WaitUntilIdle(Queue::Clock::now() + kLinger);
 }
 

@@ -186,13 +186,20 @@ std::vector<StreamRow> QueuePool::Table() const {
   return rows;
 }
 
+std::vector<std::shared_ptr<Stream>> QueuePool::Live() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Stream>> live;
+  live.reserve(streams_.size());
+  for (const auto& [raw, stream] : streams_) live.push_back(stream);
+  return live;
+}
+
 void QueuePool::CancelAll(const std::string& why) {
-  std::vector<std::shared_ptr<Stream>> streams;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [raw, stream] : streams_) streams.push_back(stream);
-  }
-  for (const auto& stream : streams) stream->Cancel(why);
+  for (const auto& stream : Live()) stream->Cancel(why);
+}
+
+void QueuePool::CutCancelled() {
+  for (const auto& stream : Live()) stream->CutIfCancelled();
 }
 
 void QueuePool::WaitUntilIdle() const {

@@ -98,6 +98,9 @@ class Queue {
   const std::unique_ptr<State> state_;
 };
 
+// How long cancelled calls may take to come back when stopping; they need a millisecond.
+inline constexpr std::chrono::milliseconds kCancelPatience{250};
+
 // One row of the table of live streams.
 struct StreamRow {
   std::string method;
@@ -132,6 +135,8 @@ class QueuePool {
   std::vector<StreamRow> Table() const;
   // Cancels every live stream.
   void CancelAll(const std::string& why);
+  // When stopping: ends the connections of those cancelled calls of ours that do not come back.
+  void CutCancelled();
   // Waits until no stream is live. With a deadline: false if it passes first.
   void WaitUntilIdle() const;
   bool WaitUntilIdle(Queue::Clock::time_point deadline) const;
@@ -140,6 +145,7 @@ class QueuePool {
 
  private:
   friend class Stream;
+  std::vector<std::shared_ptr<Stream>> Live() const;
   void Enter(std::shared_ptr<Stream> stream);  // keeps it alive until Leave
   void Leave(Stream* stream);
 

@@ -13,10 +13,12 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
 #include "mesh/base/check.h"
+#include "server/link/cut.h"
 #include "server/link/server_stream.h"
 #include "server/tls/credentials.h"
 #include "server/wire/errors.h"
@@ -25,6 +27,8 @@ namespace peermesh::link {
 namespace {
 
 using Clock = Queue::Clock;
+
+constexpr std::size_t kMaxListeners = 16;  // one, in practice
 
 // Cancelled calls of each connection, in windows.
 class CancelCounter {
@@ -117,6 +121,9 @@ class RpcServer::Impl {
       close(fd);
       return;
     }
+    if (std::string at = AcceptedAt(fd); !at.empty() && listeners_.size() < kMaxListeners) {
+      listeners_.insert(std::move(at));
+    }
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
     connection.fd = fd;
     acceptor_->HandleNewConnection(&connection);
@@ -135,6 +142,7 @@ class RpcServer::Impl {
     }
     if (server_ == nullptr) return;
     const Watchdog watchdog(grace + options_.watchdog, [this] { Stuck(); });
+    const Watchdog cutter(grace + kCancelPatience, [this] { CutConnections(); });
     server_->GetHealthCheckService()->Shutdown();
     server_->Shutdown(std::chrono::system_clock::now() + grace);
     {
@@ -143,6 +151,7 @@ class RpcServer::Impl {
       no_calls_waited_.wait(lock, [this] { return calls_waited_ == 0; });
     }
     pool_.CancelAll("the server stops");
+    if (!pool_.WaitUntilIdle(Clock::now() + kCancelPatience)) pool_.CutCancelled();
     pool_.WaitUntilIdle();
     pool_.Stop();
     acceptor_.reset();
@@ -212,6 +221,12 @@ class RpcServer::Impl {
     if (options_.on_abuse) options_.on_abuse(info.peer);
   }
 
+  // At the end of the grace everybody has been told; whoever does not take it in holds nobody up.
+  void CutConnections() {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& listener : listeners_) CutConnectionsAt(listener);
+  }
+
   [[noreturn]] void Stuck() {
     const std::string table = ToText(pool_.Table());
     if (options_.on_stuck) {
@@ -233,6 +248,7 @@ class RpcServer::Impl {
   std::mutex mutex_;
   std::condition_variable no_calls_waited_;
   bool stopping_ = false;
+  std::set<std::string> listeners_;  // where connections came from
   std::size_t calls_waited_ = 0;
 
   std::atomic<std::uint64_t> calls_{0}, broken_{0}, unauthenticated_{0}, abuses_{0};

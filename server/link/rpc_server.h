@@ -14,6 +14,7 @@
 //   - Whoever, over the network, cancels more than kMaxCancels calls in kCancelWindow on one
 //   connection is reported, to be cut: gRPC has
 //     no defence against rapid resets of its own.
+//   - Shutdown cuts connections that do not take in their end, because the other side is frozen.
 //   - Shutdown always ends: a watchdog writes down the live streams and ends the process otherwise.
 //
 // Bounds: streams per connection (`max_streams`), message size, metadata, connections (net::Caps).

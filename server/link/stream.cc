@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "mesh/base/check.h"
+#include "server/link/cut.h"
 
 namespace peermesh::link {
 namespace {
@@ -225,6 +226,14 @@ void Stream::CheckDeadline() {
   CancelFor(CloseCause::kStalled, "a write did not finish in time");
   // On the queue's thread, so this cannot be later than OnClosed.
   if (handler_ != nullptr) handler_->OnStalled();
+}
+
+void Stream::CutIfCancelled() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (server_ || !cancelled_) return;
+  }
+  CutConnectionsTo(RemoteAddress());
 }
 
 StreamRow Stream::Row() const {

@@ -133,6 +133,10 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // on its way).
   void Cancel(std::string why);
 
+  // When stopping: ends the connection of a call of ours that was cancelled and does not come back.
+  // Connections of callers are net::Acceptor's to cut.
+  void CutIfCancelled();
+
   StreamRow Row() const;
 
  protected:

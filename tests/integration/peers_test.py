@@ -67,7 +67,8 @@ class Peers(harness.MeshTest):
         at = self.gamma.kill()
         watch.wait_state("gamma", DEAD, 10, at)
         row = watch.table["gamma"]
-        self.assertEqual(row.reason, "CONNECTION_REFUSED")
+        # The refused dial settles it, or, on a machine out of breath, the time a broken link is given.
+        self.assertIn(row.reason, ("CONNECTION_REFUSED", "LINK_BROKEN"))
         self.assertEqual(row.connection_reason, "CONNECTION_REFUSED")
         self.assertNotEqual(row.connection, CONNECTED)
         self.assertFalse(row.HasField("round_trip_time"))

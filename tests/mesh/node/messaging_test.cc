@@ -427,6 +427,25 @@ TEST_F(MessagingTest, AHeldPublishIsAnsweredWhenItsSubscriberGoes) {
   EXPECT_EQ(world.app(publisher).unanswered, 0u);
 }
 
+TEST_F(MessagingTest, HeldPublishesAreLetInAsTheQueueTakesThem) {
+  for (const HostIndex host : {alpha, beta}) {
+    const AppIndex reader = Reader(host, "load", OnOverflow::kBlock, 60s);
+    world.app(reader).bytes_per_second = 50'000'000;
+    std::vector<AppIndex> crowd;
+    for (int i = 0; i < 40; ++i) crowd.push_back(world.Open(alpha));
+    for (const AppIndex app : crowd) world.Publish(app, {"load"}, 1'000'000);
+    EXPECT_GE(world.node(alpha).TakeCensus().held_publishes, 30u);
+    const auto over = [&] {
+      const Census census = world.node(alpha).TakeCensus();
+      return census.session_queue_bytes > kSessionQueueBytes || census.link_queue_bytes > kLinkQueueBytes;
+    };
+    EXPECT_FALSE(world.RunUntil(over, 3s));
+    EXPECT_EQ(world.app(reader).delivered, crowd.size());
+    world.CloseApp(reader);
+    world.Run(1s);
+  }
+}
+
 TEST_F(MessagingTest, AHeldDirectMessageIsRefusedWhenItsTargetGoes) {
   const AppIndex reader = Reader(beta, "load", OnOverflow::kBlock, 60s);
   world.app(reader).stalled = true;

@@ -101,6 +101,25 @@ TEST_F(ReplacementTest, TheNewLinkMayDieBeforeItIsUsed) {
   world.ExpectNothingMissing();
 }
 
+TEST_F(ReplacementTest, AFirstLinkMayDieAtAnyMoment) {
+  for (int i = 0; i < 50; ++i) {
+    world.Run(100ms);
+    world.Restart(beta);
+    world.Feed(writer, "to.beta", 1, 100, 100us, world.now() + 50ms);
+    const AppIndex fresh = world.Open(beta);
+    world.Subscribe(fresh, 1, "to.beta");
+    const std::uint64_t up = world.node(alpha).stats().links_up;
+    ASSERT_TRUE(world.RunUntil([&] { return world.node(alpha).stats().links_up > up; }, 5s));
+    world.Run(Duration(i * 30));
+    world.Break(alpha, beta);
+    ASSERT_TRUE(world.RunUntil([&] { return !world.Linked(alpha, beta); }, 5s));
+    ASSERT_TRUE(world.RunUntil([&] { return world.FullMesh(); }, 5s));
+    world.Run(100ms);
+    EXPECT_EQ(world.TallyOf(fresh).missing, 0u) << i;
+    EXPECT_GT(world.TallyOf(fresh).accepted, 0u) << i;
+  }
+}
+
 TEST_F(ReplacementTest, AnExpiringLinkIsReplacedInTime) {
   // The world's links do not expire by themselves, so this one is driven by hand.
   Config config;

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "server/wire/control.h"
+#include "tests/server/link/proxy.h"
 #include "tests/server/link/test_peer.h"
 
 namespace peermesh::link {
@@ -230,6 +231,40 @@ TEST_F(LinksTest, AWriterWhosePeerReadsNothingIsStalled) {
   }
   EXPECT_EQ(writer.WaitFor<node::LinkDown>()->why, DownReason::kStalled);
   EXPECT_TRUE(beta_.WaitFor<node::LinkDown>());
+}
+
+// A peer that is stopped: its host still accepts packets until the buffers are full, and nothing
+// ever comes back.
+TEST_F(LinksTest, AFrozenPeerHoldsUpNeitherTheLinkNorShutdown) {
+  for (const bool dialler_writes : {true, false}) {
+    const auto quick = [](LinksConfig& config) { config.write_limit = 500ms; };
+    TestPeer one(mesh_, {.name = "one", .adjust = quick});
+    TestPeer two(mesh_, {.name = "two", .adjust = quick});
+    Proxy proxy(two.address());
+    one.Dial(proxy.address(), two.id());
+    const auto up = one.WaitFor<node::LinkUp>();
+    const auto up_there = two.WaitFor<node::LinkUp>();
+    ASSERT_TRUE(up && up_there);
+    proxy.Freeze();
+    TestPeer& writer = dialler_writes ? one : two;
+    const LinkId link = dialler_writes ? up->link : up_there->link;
+    const std::string block(1 << 19, 'b');
+    for (std::size_t sent = 1; writer.CountOf<node::LinkDown>() == 0; ++sent) {
+      writer.links().Perform(node::SendData{link, FrameOf("s", {block}, sent)});
+      ASSERT_TRUE(writer.facts().Wait([&](const auto& facts) {
+        std::size_t news = 0;
+        for (const auto& fact : facts) {
+          news += std::holds_alternative<node::SendDone>(fact) ? 1 : 0;
+          if (std::holds_alternative<node::LinkDown>(fact)) return true;
+        }
+        return news >= sent;
+      }));
+    }
+    EXPECT_EQ(writer.WaitFor<node::LinkDown>()->why, DownReason::kStalled);
+    const auto started = std::chrono::steady_clock::now();
+    writer.Stop();
+    EXPECT_LT(std::chrono::steady_clock::now() - started, 5s);
+  }
 }
 
 TEST_F(LinksTest, NothingIsPostedForALinkAfterItsEnd) {

@@ -43,7 +43,7 @@ TestPeer::~TestPeer() { Stop(); }
 
 void TestPeer::Stop() {
   if (std::exchange(stopped_, true)) return;
-  links_->Shutdown(std::chrono::seconds(1));
+  links_->Shutdown(std::chrono::milliseconds(200));
   server_->Stop();
 }
 

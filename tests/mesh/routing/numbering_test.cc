@@ -1,0 +1,119 @@
+#include "mesh/routing/numbering.h"
+
+#include <gtest/gtest.h>
+
+namespace peermesh::routing {
+namespace {
+
+PeerId Peer(std::uint8_t number) {
+  PeerId id;
+  id.bytes[0] = number;
+  return id;
+}
+using Hole = Receipts::Hole;
+
+TEST(ChannelNumbersTest, NumbersBeginAtOneAndCountPerChannel) {
+  ChannelNumbers numbers;
+  EXPECT_EQ(numbers.Take(3), 1u);
+  EXPECT_EQ(numbers.Take(3), 2u);
+  EXPECT_EQ(numbers.Take(4), 1u);
+  EXPECT_EQ(numbers.next(3), 3u);
+  numbers.Set(3, 10);
+  EXPECT_EQ(numbers.Take(3), 10u);
+}
+
+TEST(ChannelNumbersDeathTest, NumbersNeverGoBack) {
+  ChannelNumbers numbers;
+  numbers.Set(0, 5);
+  EXPECT_DEATH(numbers.Set(0, 4), "next_");
+  EXPECT_DEATH(numbers.Take(kChannels), "kChannels");
+}
+
+class ReceiptsTest : public testing::Test {
+ protected:
+  void SetUp() override { EXPECT_FALSE(receipts.Begin(origin, 1)); }
+  const PeerId origin = Peer(1);
+  Receipts receipts;
+};
+
+TEST_F(ReceiptsTest, WhatCameBeforeTheFirstWordIsNoLoss) {
+  EXPECT_EQ(receipts.Expect(origin, 0, 100), std::nullopt);
+  EXPECT_TRUE(receipts.Accept(origin, 0, 100));
+}
+
+TEST_F(ReceiptsTest, ARunThatBeginsLaterRevealsAHoleOnce) {
+  receipts.Expect(origin, 0, 1);
+  EXPECT_TRUE(receipts.Accept(origin, 0, 1));
+  EXPECT_EQ(receipts.Expect(origin, 0, 5), (Hole{2, 4}));
+  EXPECT_EQ(receipts.Expect(origin, 0, 5), std::nullopt);
+  EXPECT_EQ(receipts.Expect(origin, 1, 5), std::nullopt) << "another channel";
+}
+
+TEST_F(ReceiptsTest, ANumberSeenBeforeIsARepeat) {
+  EXPECT_TRUE(receipts.Accept(origin, 0, 7));
+  EXPECT_FALSE(receipts.Accept(origin, 0, 7));
+  EXPECT_FALSE(receipts.Accept(origin, 0, 3));
+  EXPECT_TRUE(receipts.Accept(origin, 0, 9)) << "8 was skipped by its run";
+}
+
+TEST_F(ReceiptsTest, SettledNumbersAreNeitherExpectedNorAccepted) {
+  receipts.Settle(origin, 0, 10);
+  EXPECT_FALSE(receipts.Accept(origin, 0, 9));
+  receipts.Settle(origin, 0, 5);
+  EXPECT_EQ(receipts.Expect(origin, 0, 10), std::nullopt) << "settling never goes back";
+}
+
+TEST_F(ReceiptsTest, OfALossOnlyWhatWasNotSeenIsReported) {
+  EXPECT_EQ(receipts.Lose(origin, 0, 1, 1), std::nullopt) << "nothing is lost";
+  EXPECT_EQ(receipts.Lose(origin, 0, 1, 4), (Hole{1, 3})) << "the very first ones";
+  receipts.Settle(origin, 0, 10);
+  EXPECT_EQ(receipts.Lose(origin, 0, 1, 10), std::nullopt);
+  EXPECT_EQ(receipts.Lose(origin, 0, 1, 13), (Hole{10, 12}));
+  EXPECT_EQ(receipts.Lose(origin, 0, 1, 13), std::nullopt);
+}
+
+TEST_F(ReceiptsTest, ANewEpochStartsOverAndTheSameOneDoesNot) {
+  receipts.Accept(origin, 0, 50);
+  EXPECT_TRUE(receipts.Begin(origin, 1));
+  EXPECT_FALSE(receipts.Accept(origin, 0, 50));
+  EXPECT_FALSE(receipts.Begin(origin, 2));
+  EXPECT_TRUE(receipts.Accept(origin, 0, 1));
+}
+
+TEST_F(ReceiptsTest, OriginsDoNotKnowOfEachOther) {
+  receipts.Begin(Peer(2), 1);
+  EXPECT_TRUE(receipts.Accept(origin, 0, 5));
+  EXPECT_TRUE(receipts.Accept(Peer(2), 0, 1));
+  EXPECT_EQ(receipts.size(), 2u);
+  receipts.Forget(origin);
+  EXPECT_EQ(receipts.size(), 1u);
+}
+
+TEST_F(ReceiptsTest, TheDigestTellsStatesApart) {
+  const std::uint64_t before = receipts.Digest();
+  receipts.Accept(origin, 0, 1);
+  EXPECT_NE(receipts.Digest(), before);
+}
+
+TEST_F(ReceiptsTest, AnUnknownOriginStopsTheProcess) {
+  EXPECT_DEATH(receipts.Accept(Peer(9), 0, 1), "end");
+  EXPECT_DEATH(receipts.Expect(origin, 0, 0), "first > 0");
+}
+
+TEST(BaselinesTest, AnAccountBeginsWithTheFirstLinkToAProcess) {
+  Baselines baselines;
+  ChannelNumbers numbers;
+  numbers.Set(5, 10);
+  baselines.Begin(Peer(1), 1, numbers);
+  numbers.Set(5, 20);
+  baselines.Begin(Peer(1), 1, numbers);
+  EXPECT_EQ(baselines.Of(Peer(1)).next(5), 10u) << "a later link continues it";
+  baselines.Begin(Peer(1), 2, numbers);
+  EXPECT_EQ(baselines.Of(Peer(1)).next(5), 20u) << "a new process begins anew";
+  baselines.Forget(Peer(1));
+  EXPECT_EQ(baselines.size(), 0u);
+  EXPECT_DEATH(baselines.Of(Peer(1)), "end");
+}
+
+}  // namespace
+}  // namespace peermesh::routing
