@@ -67,9 +67,9 @@ class Peers(harness.MeshTest):
         at = self.gamma.kill()
         watch.wait_state("gamma", DEAD, 10, at)
         row = watch.table["gamma"]
-        # The refused dial settles it, or, on a machine out of breath, the time a broken link is given.
+        # A refused dial settles it; after a link that did not last, the time a broken one is given.
         self.assertIn(row.reason, ("CONNECTION_REFUSED", "LINK_BROKEN"))
-        self.assertEqual(row.connection_reason, "CONNECTION_REFUSED")
+        self.assertIn(row.connection_reason, ("CONNECTION_REFUSED", "LINK_BROKEN"))
         self.assertNotEqual(row.connection, CONNECTED)
         self.assertFalse(row.HasField("round_trip_time"))
         self.gamma.launch()
