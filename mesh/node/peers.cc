@@ -59,11 +59,11 @@ void Node::Impl::On(Instant, RecordSigned& own, Effects&) {
   PM_CHECK(own.record.id == config_.self);
   own_incarnation_ = std::max(own_incarnation_, own.record.incarnation);
   own_record_ = std::move(own.record);
-  Broadcast(PeerRecords{{*own_record_}});
+  if (!draining_) Broadcast(PeerRecords{{*own_record_}});  // news of us would take our goodbye back
 }
 
 void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
-  if (draining_) return;  // news of us would take our goodbye back
+  if (draining_) return;
   ++own_incarnation_;
   sign_due_ = true;
   for (auto& [id, link] : links_) {

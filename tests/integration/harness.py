@@ -682,7 +682,8 @@ class Mesh:
 
     def print_logs(self):
         for peer in self.all.values():
-            print(f"--- last lines of {peer.name}\n{peer.tail()}", flush=True)
+            ended = "" if peer.process is None or peer.running else f" (ended: {peer.process.returncode})"
+            print(f"--- last lines of {peer.name}{ended}\n{peer.tail()}", flush=True)
 
 
 class MeshTest(unittest.TestCase):
@@ -730,7 +731,8 @@ def main():
     result = program.result
     sys.stderr.flush()
     for test, reason in result.skipped:
-        print(f"SKIP: {str(test).partition(' ')[0]}: {reason}")
+        name, _, where = str(test).partition(" ")  # of a whole class: "setUpClass (__main__.Class)"
+        print(f"SKIP: {where.strip('()').rpartition('.')[2] if name == 'setUpClass' else name}: {reason}")
     sys.stdout.flush()
     if not result.wasSuccessful() or result.testsRun == 0:
         code = 1

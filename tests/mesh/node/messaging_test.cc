@@ -72,6 +72,18 @@ TEST_F(MessagingTest, SubscribedNamesThoseThatHaveNotConfirmedWithinASecond) {
   EXPECT_EQ(world.app(reader).subscribed.at(request).unconfirmed, std::vector{world.id(beta)});
 }
 
+TEST_F(MessagingTest, SubscribedDoesNotWaitForAPeerThatIsGone) {
+  world.Cut(beta, gamma);
+  const AppIndex reader = world.Open(gamma);
+  const RequestId request = world.Subscribe(reader, 1, "a");
+  world.Run(100ms);
+  EXPECT_FALSE(world.app(reader).subscribed.contains(request));
+  world.Kill(beta);
+  world.Heal(beta, gamma);
+  ASSERT_TRUE(world.RunUntil([&] { return world.app(reader).subscribed.contains(request); }, 10ms));
+  EXPECT_TRUE(world.app(reader).subscribed.at(request).unconfirmed.empty());
+}
+
 TEST_F(MessagingTest, AMessageReachesEachInterestedSessionOnceWithAllItsSubscriptions) {
   const AppIndex reader = world.Open(beta);
   world.Subscribe(reader, {{1, "a.b"}, {2, "a.*"}, {3, ">"}, {4, "other"}});
@@ -477,6 +489,21 @@ TEST_F(MessagingTest, ADrainingPeerFlushesRefusesPublishesAndIsDrained) {
   world.Run(1s);
   ExpectAllDelivered(reader, 2000);
   EXPECT_EQ(world.app(local).delivered, 2000u);
+}
+
+TEST_F(MessagingTest, ADrainingPeerNeitherDialsNorTakesItsGoodbyeBack) {
+  const AppIndex stalled = Reader(alpha, "never.read");
+  world.app(stalled).stalled = true;
+  world.Publish(publisher, Repeat(1000, "never.read"), 1000);
+  world.Tell(alpha, CredentialsRenewed{});  // replacements are due within 2 s
+  world.Tell(alpha, DrainRequested{world.now() + 5s});
+  world.Run(100ms);
+  world.Tell(alpha, CredentialsRenewed{});
+  const std::uint64_t dials = world.node(alpha).stats().dials;
+  world.Break(alpha, gamma);
+  world.Run(4s);
+  EXPECT_EQ(world.node(alpha).stats().dials, dials);
+  EXPECT_EQ(world.StateOf(beta, alpha), membership::State::kLeft);
 }
 
 TEST_F(MessagingTest, ADrainEndsAtItsDeadlineWhateverIsLeft) {
