@@ -233,7 +233,8 @@ absl::StatusOr<std::unique_ptr<link::RpcServer>> Peer::Impl::Serve(const char* n
   const bool mesh = caller == Caller::kPeer;
   if (mesh) options.credentials = credentials_->ForServer({});
   options.max_streams = mesh ? link::kMeshStreams : link::kAppStreams;
-  options.max_message_bytes = mesh ? kMaxDataFrameBytes : kMaxPublishBytes;
+  // Both ways: a delivery may be a whole publish and what describes it. server/wire holds publishes to their own.
+  options.max_message_bytes = kMaxDataFrameBytes;
   options.on_call = [this, caller](const std::shared_ptr<link::Stream>& stream) { OnCall(caller, stream); };
   options.on_abuse = [this](const std::string& peer) {
     kNetLog.Warning("connection cut", {{"peer", peer}, {"reason", "too_many_cancels"}});
