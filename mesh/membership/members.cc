@@ -138,7 +138,8 @@ void Members::LinkUp(Instant now, PeerId peer, std::string_view name, std::uint6
   row.name = std::string(name);
   row.epoch = epoch;
   row.software = std::string(software);
-  row.certificate_expiry = certificate_expiry;
+  // A server goes on showing the old one for a moment after its renewal, which its record has told us of.
+  row.certificate_expiry = std::max(row.certificate_expiry, certificate_expiry);
   row.connection = Connection::kConnected;
   row.connection_reason = StateReason::kLinkUp;
   row.direction = direction;

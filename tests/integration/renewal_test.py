@@ -40,7 +40,8 @@ class Renewal(harness.MeshTest):
         self.assertGreaterEqual(replaced, 1)
         states = {event.peer.state for _, event in watch.events if event.peer.name == "beta"}
         self.assertEqual(states, {harness.ALIVE}, "replacing a link is no reason to suspect anybody")
-        self.assertEqual(watch.table["beta"].certificate_expiry.seconds, self.beta.status().certificate_expiry.seconds)
+        harness.wait_for(lambda: watch.table["beta"].certificate_expiry.seconds ==
+                         self.beta.status().certificate_expiry.seconds, 5, "the table to show the last certificate")
 
 
 if __name__ == "__main__":
