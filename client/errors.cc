@@ -75,12 +75,9 @@ bool IsTransient(const absl::Status& status) {
     case absl::StatusCode::kAborted:
     case absl::StatusCode::kCancelled:
     case absl::StatusCode::kInternal:  // what gRPC makes of a connection that breaks mid-frame
-    case absl::StatusCode::kUnknown:
-      return ReasonOf(status) != "BAD_FRAME";
-    case absl::StatusCode::kResourceExhausted:
-      return RetryAfter(status).has_value();
-    default:
-      return false;
+    case absl::StatusCode::kUnknown: return ReasonOf(status) != "BAD_FRAME";
+    case absl::StatusCode::kResourceExhausted: return RetryAfter(status).has_value();
+    default: return false;
   }
 }
 

@@ -22,7 +22,8 @@
 namespace peermesh {
 namespace {
 
-constexpr std::chrono::seconds kStartTime(10);  // making two keys and a database takes a fraction of one
+constexpr std::chrono::seconds kStartTime(
+    10);  // making two keys and a database takes a fraction of one
 constexpr std::chrono::seconds kStopTime(3);
 
 std::string Program() {
@@ -37,7 +38,8 @@ std::string ReadLine(int fd, std::chrono::seconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   std::string line;
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
     pollfd wait{fd, POLLIN, 0};
     if (left.count() <= 0 || ::poll(&wait, 1, static_cast<int>(left.count())) <= 0) return line;
     std::array<char, 512> chunk{};
@@ -52,11 +54,14 @@ std::string ReadLine(int fd, std::chrono::seconds patience) {
 
 absl::StatusOr<std::unique_ptr<ChildCa>> ChildCa::Start(const Options& options) {
   int ready[2] = {-1, -1};
-  if (::pipe2(ready, O_CLOEXEC) != 0) return absl::ResourceExhaustedError("no pipe for the CA: raise the limit of open files");
-  std::vector<std::string> words = {Program(), "--data-dir", options.directory, "--listen", options.listen,
-                                    "--init",  "--die-with-parent", "--ready-fd", "3"};
+  if (::pipe2(ready, O_CLOEXEC) != 0)
+    return absl::ResourceExhaustedError("no pipe for the CA: raise the limit of open files");
+  std::vector<std::string> words = {Program(),           "--data-dir",   options.directory,
+                                    "--listen",          options.listen, "--init",
+                                    "--die-with-parent", "--ready-fd",   "3"};
   if (!options.advertise.empty()) words.insert(words.end(), {"--advertise", options.advertise});
-  if (!options.lifetime.empty()) words.insert(words.end(), {"--certificate-lifetime", options.lifetime});
+  if (!options.lifetime.empty())
+    words.insert(words.end(), {"--certificate-lifetime", options.lifetime});
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -73,7 +78,8 @@ absl::StatusOr<std::unique_ptr<ChildCa>> ChildCa::Start(const Options& options) 
   // A ^C at the terminal is for us: we stop the CA when it is no longer needed.
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   std::unique_ptr<ChildCa> child(new ChildCa());
-  const int failed = posix_spawnp(&child->pid_, argv[0], &actions, &attributes, argv.data(), environ);
+  const int failed =
+      posix_spawnp(&child->pid_, argv[0], &actions, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   ::close(ready[1]);
@@ -92,7 +98,8 @@ absl::StatusOr<std::unique_ptr<ChildCa>> ChildCa::Start(const Options& options) 
   child->port_ = facts.value("port", 0);
   child->socket_ = facts.value("socket", "");
   const auto listening = net::ParseHostPort(options.listen);
-  child->host_ = listening.ok() && !net::IsWildcard(listening->host) ? listening->host : "127.0.0.1";
+  child->host_ =
+      listening.ok() && !net::IsWildcard(listening->host) ? listening->host : "127.0.0.1";
   return child;
 }
 
@@ -116,7 +123,8 @@ absl::StatusOr<std::string> ChildCa::CreateToken(const std::string& name) const 
   request.mutable_lifetime()->set_seconds(60);  // it is redeemed in the next moment
   ca::v1::CreateTokenResponse response;
   const grpc::Status status = stub->CreateToken(&context, request, &response);
-  if (!status.ok()) return absl::UnavailableError("the CA gave no token: " + status.error_message());
+  if (!status.ok())
+    return absl::UnavailableError("the CA gave no token: " + status.error_message());
   return response.token();
 }
 

@@ -1,5 +1,5 @@
-// The CA that lives beside a peer which created its mesh: a process of its own, so that its key is in no process
-// that talks to the mesh. Ends with its parent.
+// The CA that lives beside a peer which created its mesh: a process of its own, so that its key is
+// in no process that talks to the mesh. Ends with its parent.
 //
 // From main's thread only, before and after the peer runs.
 #ifndef PEERMESH_SERVER_CHILD_CA_H_
@@ -20,18 +20,18 @@ namespace peermesh {
 class ChildCa {
  public:
   struct Options {
-    std::string directory;    // of the CA; made if there is none
-    std::string listen;       // "host:port"
-    std::string advertise;    // host joiners reach it at; may be empty
-    std::string lifetime;     // of certificates: "168h"; empty: its default
+    std::string directory;  // of the CA; made if there is none
+    std::string listen;     // "host:port"
+    std::string advertise;  // host joiners reach it at; may be empty
+    std::string lifetime;   // of certificates: "168h"; empty: its default
   };
   // Starts it and waits until it serves.
   static absl::StatusOr<std::unique_ptr<ChildCa>> Start(const Options& options);
   // SIGTERM, and SIGKILL if that is not enough.
   ~ChildCa();
 
-  // What enrolling the first peer needs: a token for `name`, which leads to the CA where it listens, over loopback
-  // if that is everywhere.
+  // What enrolling the first peer needs: a token for `name`, which leads to the CA where it
+  // listens, over loopback if that is everywhere.
   absl::StatusOr<std::string> CreateToken(const std::string& name) const;
   // Readable when the process has ended.
   int pidfd() const { return pidfd_; }

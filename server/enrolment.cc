@@ -20,7 +20,9 @@ constexpr config::Logger kLog("identity");
 constexpr Duration kRetryMin = std::chrono::seconds(1);
 constexpr Duration kRetryMax = std::chrono::minutes(10);
 
-std::string SeedsFile(const std::string& data_dir) { return IdentityDirectory(data_dir) + "/seeds"; }
+std::string SeedsFile(const std::string& data_dir) {
+  return IdentityDirectory(data_dir) + "/seeds";
+}
 
 }  // namespace
 
@@ -32,14 +34,15 @@ std::vector<std::string> ReadSeeds(const std::string& data_dir) {
   const auto text = tls::ReadPrivateFile(SeedsFile(data_dir));
   if (!text.ok()) return seeds;  // a peer that made its mesh has none
   std::string::size_type begin = 0;
-  for (auto end = text->find('\n'); end != std::string::npos; begin = end + 1, end = text->find('\n', begin)) {
+  for (auto end = text->find('\n'); end != std::string::npos;
+       begin = end + 1, end = text->find('\n', begin)) {
     if (end > begin) seeds.push_back(text->substr(begin, end - begin));
   }
   return seeds;
 }
 
-absl::StatusOr<tls::Material> Join(const std::string& data_dir, const std::string& text, const std::string& name,
-                                   const std::vector<std::string>& hosts) {
+absl::StatusOr<tls::Material> Join(const std::string& data_dir, const std::string& text,
+                                   const std::string& name, const std::vector<std::string>& hosts) {
   const auto token = identity::ParseToken(text);
   if (!token.ok()) return token.status();
   auto key = tls::EnsureKey(IdentityDirectory(data_dir));
@@ -52,31 +55,37 @@ absl::StatusOr<tls::Material> Join(const std::string& data_dir, const std::strin
   std::string seeds;
   for (const std::string& seed : joined->seeds) seeds += seed + "\n";
   if (!seeds.empty()) {
-    if (absl::Status status = tls::WritePrivateFile(SeedsFile(data_dir), seeds); !status.ok()) return status;
+    if (absl::Status status = tls::WritePrivateFile(SeedsFile(data_dir), seeds); !status.ok())
+      return status;
   }
   // The certificate last: its presence says that all is there.
-  if (absl::Status status = tls::SaveMaterial(IdentityDirectory(data_dir), joined->material); !status.ok()) {
+  if (absl::Status status = tls::SaveMaterial(IdentityDirectory(data_dir), joined->material);
+      !status.ok()) {
     return status;
   }
   return std::move(joined->material);
 }
 
-absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir, const std::vector<std::string>& hosts) {
+absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir,
+                                           const std::vector<std::string>& hosts) {
   auto material = tls::LoadMaterial(IdentityDirectory(data_dir));
   if (!material.ok() || driver::WallNow() < material->certificate.not_after()) return material;
   auto renewed = ca::Renew(*material, hosts);
   if (!renewed.ok()) {
     return absl::UnavailableError(
-        "the certificate of this peer has run out and was not renewed (" + std::string(renewed.status().message()) +
+        "the certificate of this peer has run out and was not renewed (" +
+        std::string(renewed.status().message()) +
         "); start the CA and this peer again, or join anew with a token after removing " +
         IdentityDirectory(data_dir));
   }
   material->certificate = std::move(*renewed);
-  if (absl::Status saved = tls::SaveMaterial(IdentityDirectory(data_dir), *material); !saved.ok()) return saved;
+  if (absl::Status saved = tls::SaveMaterial(IdentityDirectory(data_dir), *material); !saved.ok())
+    return saved;
   return material;
 }
 
-Renewal::Renewal(std::string data_dir, tls::Material material, std::vector<std::string> hosts, OnRenewed on_renewed)
+Renewal::Renewal(std::string data_dir, tls::Material material, std::vector<std::string> hosts,
+                 OnRenewed on_renewed)
     : data_dir_(std::move(data_dir)),
       material_(std::move(material)),
       hosts_(std::move(hosts)),
@@ -130,7 +139,8 @@ absl::Status Renewal::TryOnce() {
   if (!renewed.ok()) return renewed.status();
   tls::Material material = material_;
   material.certificate = std::move(*renewed);
-  if (absl::Status status = tls::SaveMaterial(IdentityDirectory(data_dir_), material); !status.ok()) return status;
+  if (absl::Status status = tls::SaveMaterial(IdentityDirectory(data_dir_), material); !status.ok())
+    return status;
   material_ = std::move(material);
   return absl::OkStatus();
 }

@@ -1,5 +1,5 @@
-// How a peer comes by its identity: the first start joins a mesh or makes one, later starts read what is there, and
-// certificates are renewed long before they run out.
+// How a peer comes by its identity: the first start joins a mesh or makes one, later starts read
+// what is there, and certificates are renewed long before they run out.
 //
 // Blocking; from main's thread, and the renewal from a thread of its own.
 #ifndef PEERMESH_SERVER_ENROLMENT_H_
@@ -30,18 +30,20 @@ std::string CaDirectory(const std::string& data_dir);
 std::vector<std::string> ReadSeeds(const std::string& data_dir);
 
 // Redeems the token for an identity in the data directory. Safe to repeat with the same token.
-absl::StatusOr<tls::Material> Join(const std::string& data_dir, const std::string& token, const std::string& name,
-                                   const std::vector<std::string>& hosts);
+absl::StatusOr<tls::Material> Join(const std::string& data_dir, const std::string& token,
+                                   const std::string& name, const std::vector<std::string>& hosts);
 
-// The identity of an earlier start. One whose certificate has run out meanwhile is renewed first, if the CA can be
-// reached: a peer that was away for a few days comes back by itself.
-absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir, const std::vector<std::string>& hosts);
+// The identity of an earlier start. One whose certificate has run out meanwhile is renewed first,
+// if the CA can be reached: a peer that was away for a few days comes back by itself.
+absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir,
+                                           const std::vector<std::string>& hosts);
 
 // Renews at a random 50 to 80 % of the certificate's life, and tries again until it works.
 class Renewal {
  public:
   using OnRenewed = std::function<void(const identity::Certificate&)>;
-  Renewal(std::string data_dir, tls::Material material, std::vector<std::string> hosts, OnRenewed on_renewed);
+  Renewal(std::string data_dir, tls::Material material, std::vector<std::string> hosts,
+          OnRenewed on_renewed);
   // Waits for a call under way, a few seconds at most.
   ~Renewal();
 

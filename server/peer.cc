@@ -68,7 +68,8 @@ const char* NameOf(node::NoteKind kind) {
 
 class Peer::Impl final : public driver::World {
  public:
-  Impl(const config::v1::Config& config, tls::Material material, std::function<void(std::optional<Duration>)> on_drain)
+  Impl(const config::v1::Config& config, tls::Material material,
+       std::function<void(std::optional<Duration>)> on_drain)
       : config_(config), material_(std::move(material)), on_drain_(std::move(on_drain)) {}
   ~Impl() override { PM_CHECK(stopped_); }
 
@@ -88,7 +89,9 @@ class Peer::Impl final : public driver::World {
   void Perform(node::Subscribed wish) override { applications_->Perform(std::move(wish)); }
   void Perform(node::CloseSession wish) override { applications_->Perform(wish); }
   void Perform(node::SignRecord wish) override;
-  void Perform(node::Persist wish) override { store_->Remember(wish.record.id, std::move(wish.record.encoded)); }
+  void Perform(node::Persist wish) override {
+    store_->Remember(wish.record.id, std::move(wish.record.encoded));
+  }
   void Perform(node::Forget wish) override { store_->Forget(wish.peer); }
   void Perform(node::PeerChanged wish) override {
     applications_->Learn(wish.peer.id, wish.peer.name);
@@ -135,16 +138,17 @@ class Peer::Impl final : public driver::World {
   bool drained_ = false;
 };
 
-// --- Up ---------------------------------------------------------------------------------------------------------
+// --- Up ------------------------------------------------------------------------------------------
 
 absl::Status Peer::Impl::Start() {
   tls::CredentialsHooks hooks;
   hooks.on_refused = [this](identity::Refusal refusal, tls::Direction direction) {
     refusals_.Count(refusal, direction);
-    kTlsLog.Warning("handshake refused",
-                {{"direction", tls::ToString(direction)}, {"reason", identity::ToString(refusal)}});
+    kTlsLog.Warning("handshake refused", {{"direction", tls::ToString(direction)},
+                                          {"reason", identity::ToString(refusal)}});
   };
-  auto credentials = tls::Credentials::Create(material_.key, material_.certificate, material_.bundle, std::move(hooks));
+  auto credentials = tls::Credentials::Create(material_.key, material_.certificate,
+                                              material_.bundle, std::move(hooks));
   if (!credentials.ok()) return credentials.status();
   credentials_ = std::move(*credentials);
   const identity::Identity self = credentials_->self();
@@ -152,7 +156,8 @@ absl::Status Peer::Impl::Start() {
   facts_.name = self.name;
   facts_.mesh_id = self.mesh_id;
   stopped_ = false;
-  for (const auto step : {&Impl::OpenStore, &Impl::Listen, &Impl::StartServers, &Impl::StartNode, &Impl::StartMetrics}) {
+  for (const auto step : {&Impl::OpenStore, &Impl::Listen, &Impl::StartServers, &Impl::StartNode,
+                          &Impl::StartMetrics}) {
     if (absl::Status status = (this->*step)(); !status.ok()) {
       Stop(Duration{});
       return status;
@@ -160,7 +165,8 @@ absl::Status Peer::Impl::Start() {
   }
   driver_->Start();
   acceptor_->Start("pm-accept");
-  for (link::RpcServer* server : {mesh_server_.get(), app_server_.get(), admin_server_.get()}) server->SetServing(true);
+  for (link::RpcServer* server : {mesh_server_.get(), app_server_.get(), admin_server_.get()})
+    server->SetServing(true);
   ready_ = true;
   return absl::OkStatus();
 }
@@ -219,23 +225,29 @@ std::vector<std::string> Peer::Impl::Advertised(const net::HostPort& bound) cons
       addresses.push_back(net::FormatHostPort(parsed->host, parsed->port));
     }
   }
-  if (addresses.empty() && !net::IsWildcard(bound.host)) addresses.push_back(net::FormatHostPort(bound.host, bound.port));
+  if (addresses.empty() && !net::IsWildcard(bound.host))
+    addresses.push_back(net::FormatHostPort(bound.host, bound.port));
   if (addresses.empty()) {
-    for (const std::string& host : net::InterfaceAddresses()) addresses.push_back(net::FormatHostPort(host, bound.port));
+    for (const std::string& host : net::InterfaceAddresses())
+      addresses.push_back(net::FormatHostPort(host, bound.port));
   }
   if (addresses.size() > kMaxAddressesPerPeer) addresses.resize(kMaxAddressesPerPeer);
   return addresses;
 }
 
-absl::StatusOr<std::unique_ptr<link::RpcServer>> Peer::Impl::Serve(const char* name, Caller caller) {
+absl::StatusOr<std::unique_ptr<link::RpcServer>> Peer::Impl::Serve(const char* name,
+                                                                   Caller caller) {
   link::RpcServerOptions options;
   options.name = name;
   const bool mesh = caller == Caller::kPeer;
   if (mesh) options.credentials = credentials_->ForServer({});
   options.max_streams = mesh ? link::kMeshStreams : link::kAppStreams;
-  // Both ways: a delivery may be a whole publish and what describes it. server/wire holds publishes to their own.
+  // Both ways: a delivery may be a whole publish and what describes it. server/wire holds publishes
+  // to their own.
   options.max_message_bytes = kMaxDataFrameBytes;
-  options.on_call = [this, caller](const std::shared_ptr<link::Stream>& stream) { OnCall(caller, stream); };
+  options.on_call = [this, caller](const std::shared_ptr<link::Stream>& stream) {
+    OnCall(caller, stream);
+  };
   options.on_abuse = [this](const std::string& peer) {
     kNetLog.Warning("connection cut", {{"peer", peer}, {"reason", "too_many_cancels"}});
     if (const auto id = acceptor_->FindByPeer(peer)) acceptor_->Cut(*id);
@@ -261,7 +273,8 @@ absl::Status Peer::Impl::StartNode() {
   const auto post = [this](node::Input input) { driver_->Post(std::move(input)); };
 
   const std::int64_t unix_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(driver::WallNow().time_since_epoch()).count();
+      std::chrono::duration_cast<std::chrono::milliseconds>(driver::WallNow().time_since_epoch())
+          .count();
   const auto epoch = store_->NextEpoch(static_cast<std::uint64_t>(unix_ms));
   if (!epoch.ok()) return epoch.status();
 
@@ -271,7 +284,8 @@ absl::Status Peer::Impl::StartNode() {
   links.software = PEERMESH_VERSION;
   links.now = driver::SteadyNow;
   links.wall = driver::WallNow;
-  links_ = std::make_unique<link::Links>(std::move(links), *credentials_, mesh_server_->pool(), post);
+  links_ =
+      std::make_unique<link::Links>(std::move(links), *credentials_, mesh_server_->pool(), post);
 
   node::Config config;
   config.self = self.id;
@@ -284,17 +298,22 @@ absl::Status Peer::Impl::StartNode() {
   config.limits.peer_bytes = ToRate(config_.limits().peer_bytes());
   config.limits.subscribes = ToRate(config_.limits().subscribes());
   for (const std::string& encoded : store_->remembered()) {
-    // What no longer verifies (expired, another CA) is no record any more; the mesh has a newer one.
-    const auto record = wire::DecodeSignedRecord(encoded, credentials_->bundle(), driver::WallNow());
+    // What no longer verifies (expired, another CA) is no record any more; the mesh has a newer
+    // one.
+    const auto record =
+        wire::DecodeSignedRecord(encoded, credentials_->bundle(), driver::WallNow());
     if (record.ok()) config.remembered.push_back(std::move(record.record()));
   }
   auto node = node::Node::Create(std::move(config), Rng(driver::OsSeed()), driver::SteadyNow());
   if (!node.ok()) return node.status();
-  driver_ = std::make_unique<driver::Driver>(std::move(*node), *this, *mesh_server_->pool().queues().front());
+  driver_ = std::make_unique<driver::Driver>(std::move(*node), *this,
+                                             *mesh_server_->pool().queues().front());
 
-  applications_ = std::make_unique<api::Applications>(api::PeerFacts{self.id, self.name, self.mesh_id}, post);
+  applications_ =
+      std::make_unique<api::Applications>(api::PeerFacts{self.id, self.name, self.mesh_id}, post);
   peers_ = std::make_unique<api::PeersService>(
-      [this](std::function<void(const node::Node&)> look) { driver_->Look(std::move(look)); }, epoch_);
+      [this](std::function<void(const node::Node&)> look) { driver_->Look(std::move(look)); },
+      epoch_);
   admin_ = std::make_unique<api::AdminService>(api::AdminService::Hooks{
       [this](std::function<void(std::string)> reply) { Status(std::move(reply)); }, on_drain_});
   return absl::OkStatus();
@@ -303,10 +322,13 @@ absl::Status Peer::Impl::StartNode() {
 absl::Status Peer::Impl::StartMetrics() {
   PeerMetrics::Sources sources;
   sources.ready = [this] { return ready_.load() && !draining_.load(); };
-  sources.look = [this](const std::function<void(const node::Node&)>& look) { return driver_->LookNow(look); };
+  sources.look = [this](const std::function<void(const node::Node&)>& look) {
+    return driver_->LookNow(look);
+  };
   sources.acceptor = acceptor_.get();
   sources.links = links_.get();
-  sources.servers = {{"mesh", mesh_server_.get()}, {"app", app_server_.get()}, {"admin", admin_server_.get()}};
+  sources.servers = {
+      {"mesh", mesh_server_.get()}, {"app", app_server_.get()}, {"admin", admin_server_.get()}};
   sources.applications = applications_.get();
   sources.refusals = &refusals_;
   sources.certificate_expiry = [this] { return credentials_->self().not_after; };
@@ -317,7 +339,7 @@ absl::Status Peer::Impl::StartMetrics() {
   return absl::OkStatus();
 }
 
-// --- While it runs ----------------------------------------------------------------------------------------------
+// --- While it runs -------------------------------------------------------------------------------
 
 void Peer::Impl::OnCall(Caller from, const std::shared_ptr<link::Stream>& stream) {
   const link::CallInfo& info = stream->info();
@@ -358,7 +380,8 @@ void Peer::Impl::Status(std::function<void(std::string)> reply) {
     status.mutable_certificate_expiry()->set_seconds(Seconds(credentials_->self().not_after));
     for (const membership::PeerView& row : node.Peers()) {
       status.set_peers_known(status.peers_known() + 1);
-      status.set_peers_linked(status.peers_linked() + (row.connection == membership::Connection::kConnected));
+      status.set_peers_linked(status.peers_linked() +
+                              (row.connection == membership::Connection::kConnected));
     }
     const node::Census census = node.TakeCensus();
     status.set_sessions(static_cast<std::uint32_t>(census.sessions));
@@ -382,17 +405,20 @@ void Peer::Impl::Perform(node::SignRecord wish) {
   record.epoch = epoch_;
   record.certificate_expiry = self.not_after;
   const std::string body = wire::EncodeRecordBody(record);
-  record.encoded = wire::EncodeSignedRecord(body, credentials_->key().Sign(wire::kRecordDomain, body),
-                                            credentials_->certificate().der());
+  record.encoded = wire::EncodeSignedRecord(
+      body, credentials_->key().Sign(wire::kRecordDomain, body), credentials_->certificate().der());
   driver_->Post(node::RecordSigned{std::move(record)});
 }
 
 void Peer::Impl::Perform(node::Note wish) {
-  const bool bad = wish.kind == node::NoteKind::kPeerDead || wish.kind == node::NoteKind::kPeerMisbehaved ||
-                   wish.kind == node::NoteKind::kSessionSlow || wish.kind == node::NoteKind::kLinkSlow ||
-                   wish.kind == node::NoteKind::kMessagesLost || wish.kind == node::NoteKind::kPeerUnreachable;
+  const bool bad =
+      wish.kind == node::NoteKind::kPeerDead || wish.kind == node::NoteKind::kPeerMisbehaved ||
+      wish.kind == node::NoteKind::kSessionSlow || wish.kind == node::NoteKind::kLinkSlow ||
+      wish.kind == node::NoteKind::kMessagesLost || wish.kind == node::NoteKind::kPeerUnreachable;
   const bool chatter = wish.kind == node::NoteKind::kDialFailed;
-  const auto level = bad ? config::Level::kWarning : chatter ? config::Level::kDebug : config::Level::kInfo;
+  const auto level = bad       ? config::Level::kWarning
+                     : chatter ? config::Level::kDebug
+                               : config::Level::kInfo;
   std::string reason;
   switch (wish.kind) {
     case node::NoteKind::kPeerAlive:
@@ -415,11 +441,15 @@ void Peer::Impl::Perform(node::Note wish) {
                 {{"session", wish.session.value}, {"reason", reason}, {"messages", wish.count}});
   } else if (wish.count != 0) {
     config::Log("mesh", level, NameOf(wish.kind),
-                {{"peer", applications_->names()(wish.peer)}, {"id", wish.peer.ToShortText()}, {"reason", reason},
+                {{"peer", applications_->names()(wish.peer)},
+                 {"id", wish.peer.ToShortText()},
+                 {"reason", reason},
                  {"messages", wish.count}});
   } else if (wish.peer != PeerId{}) {
     config::Log("mesh", level, NameOf(wish.kind),
-                {{"peer", applications_->names()(wish.peer)}, {"id", wish.peer.ToShortText()}, {"reason", reason}});
+                {{"peer", applications_->names()(wish.peer)},
+                 {"id", wish.peer.ToShortText()},
+                 {"reason", reason}});
   } else {
     config::Log("mesh", level, NameOf(wish.kind), {{"reason", reason}});
   }
@@ -431,7 +461,7 @@ absl::Status Peer::Impl::Rotate(const identity::Certificate& certificate) {
   return absl::OkStatus();
 }
 
-// --- Down -------------------------------------------------------------------------------------------------------
+// --- Down ----------------------------------------------------------------------------------------
 
 void Peer::Impl::Perform(node::Drained) {
   const std::lock_guard lock(mutex_);
@@ -452,7 +482,8 @@ bool Peer::Impl::Stop(Duration grace) {
     applications_->GoAway(grace);
     driver_->Post(node::DrainRequested{driver::SteadyNow() + grace});
     std::unique_lock lock(mutex_);
-    // The node ends the drain at its deadline; the second on top is for a machine that is out of breath.
+    // The node ends the drain at its deadline; the second on top is for a machine that is out of
+    // breath.
     clean = changed_.wait_for(lock, grace + std::chrono::seconds(1), [this] { return drained_; });
     lock.unlock();
     applications_->FinishAll();
@@ -470,10 +501,11 @@ bool Peer::Impl::Stop(Duration grace) {
   return clean;
 }
 
-// --- Public face ------------------------------------------------------------------------------------------------
+// --- Public face ---------------------------------------------------------------------------------
 
-absl::StatusOr<std::unique_ptr<Peer>> Peer::Start(const config::v1::Config& config, tls::Material material,
-                                                  std::function<void(std::optional<Duration>)> on_drain) {
+absl::StatusOr<std::unique_ptr<Peer>> Peer::Start(
+    const config::v1::Config& config, tls::Material material,
+    std::function<void(std::optional<Duration>)> on_drain) {
   auto impl = std::make_unique<Impl>(config, std::move(material), std::move(on_drain));
   if (absl::Status status = impl->Start(); !status.ok()) return status;
   return std::unique_ptr<Peer>(new Peer(std::move(impl)));
@@ -484,7 +516,9 @@ Peer::Peer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Peer::~Peer() { impl_->Stop(Duration{}); }
 
 const Peer::Facts& Peer::facts() const { return impl_->facts_; }
-absl::Status Peer::Rotate(const identity::Certificate& certificate) { return impl_->Rotate(certificate); }
+absl::Status Peer::Rotate(const identity::Certificate& certificate) {
+  return impl_->Rotate(certificate);
+}
 identity::Certificate Peer::certificate() const { return impl_->credentials_->certificate(); }
 void Peer::Sweep() { impl_->Sweep(); }
 bool Peer::Stop(Duration grace) { return impl_->Stop(grace); }

@@ -1,8 +1,10 @@
 // One running peer: every part made, wired and taken down in order.
 //
-// Up:   listeners bound (addresses known), gRPC servers, links, node and driver, services, metrics; then the first
+// Up:   listeners bound (addresses known), gRPC servers, links, node and driver, services, metrics;
+// then the first
 //       turn, then connections are let in.
-// Down: not ready; no new connections; goodbye to applications and peers; queues written out, `grace` at most;
+// Down: not ready; no new connections; goodbye to applications and peers; queues written out,
+// `grace` at most;
 //       streams ended; servers shut down; what is left is reported.
 //
 // Start and Stop from main's thread; the rest is thread-safe.
@@ -29,10 +31,11 @@ namespace peermesh {
 
 class Peer {
  public:
-  // `config` is complete and valid (server/config). `on_drain` is called when an operator asks this peer to leave;
-  // main then calls Stop with that grace. Errors say what is wrong and what to do.
-  static absl::StatusOr<std::unique_ptr<Peer>> Start(const config::v1::Config& config, tls::Material material,
-                                                     std::function<void(std::optional<Duration>)> on_drain);
+  // `config` is complete and valid (server/config). `on_drain` is called when an operator asks this
+  // peer to leave; main then calls Stop with that grace. Errors say what is wrong and what to do.
+  static absl::StatusOr<std::unique_ptr<Peer>> Start(
+      const config::v1::Config& config, tls::Material material,
+      std::function<void(std::optional<Duration>)> on_drain);
   ~Peer();
 
   struct Facts {
@@ -48,7 +51,8 @@ class Peer {
   // Every few seconds: ends connections whose certificate has run out.
   void Sweep();
 
-  // Leaves the mesh in good order. Returns false if something was still queued at the end of `grace`.
+  // Leaves the mesh in good order. Returns false if something was still queued at the end of
+  // `grace`.
   bool Stop(Duration grace);
 
  private:

@@ -1,6 +1,6 @@
 #include "server/peer_metrics.h"
 
-#include <grpc/grpc.h>
+#include <grpcpp/grpcpp.h>
 
 #include <algorithm>
 
@@ -57,20 +57,24 @@ double Unix(WallTime time) { return static_cast<double>(time.time_since_epoch().
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<PeerMetrics>> PeerMetrics::Start(const std::string& listen, Sources sources) {
+absl::StatusOr<std::unique_ptr<PeerMetrics>> PeerMetrics::Start(const std::string& listen,
+                                                                Sources sources) {
   std::unique_ptr<PeerMetrics> metrics(new PeerMetrics(std::move(sources)));
   if (listen == "off") return metrics;
   PeerMetrics* self = metrics.get();
   self->exporter_.AddSource([](metrics::Page& page) {
     metrics::CollectProcess(page);
-    metrics::CollectBuild({PEERMESH_VERSION, grpc_version_string()}, page);
+    metrics::CollectBuild({PEERMESH_VERSION, grpc::Version()}, page);
   });
   self->exporter_.AddSource([self](metrics::Page& page) { self->Collect(page); });
-  self->exporter_.SetHealth([] { return metrics::Health{true, ""}; },
-                            [self] {
-                              return self->sources_.ready() ? metrics::Health{true, ""}
-                                                            : metrics::Health{false, "starting or draining"};
-                            });
+  self->exporter_.SetHealth(
+      [] {
+        return metrics::Health{true, ""};
+      },
+      [self] {
+        return self->sources_.ready() ? metrics::Health{true, ""}
+                                      : metrics::Health{false, "starting or draining"};
+      });
   if (absl::Status status = self->exporter_.Start(listen); !status.ok()) return status;
   return metrics;
 }
@@ -80,7 +84,8 @@ void PeerMetrics::Collect(metrics::Page& page) const {
   CollectConnections(page);
   CollectLinks(page);
   CollectRefusals(page);
-  page.Gauge("peermesh_certificate_expiry_timestamp_seconds", "When the certificate of this peer runs out.")
+  page.Gauge("peermesh_certificate_expiry_timestamp_seconds",
+             "When the certificate of this peer runs out.")
       .Add(Unix(sources_.certificate_expiry()));
 }
 
@@ -92,17 +97,22 @@ void PeerMetrics::CollectNode(const node::Node& node, metrics::Page& page) const
       .Add({{"event", "sent"}}, static_cast<double>(stats.sent_messages))
       .Add({{"event", "received"}}, static_cast<double>(stats.received_messages))
       .Add({{"event", "duplicate"}}, static_cast<double>(stats.duplicates));
-  page.Counter("peermesh_message_bytes_total", "Encoded size of messages by what happened to them here.")
+  page.Counter("peermesh_message_bytes_total",
+               "Encoded size of messages by what happened to them here.")
       .Add({{"event", "published"}}, static_cast<double>(stats.published_bytes))
       .Add({{"event", "delivered"}}, static_cast<double>(stats.delivered_bytes))
       .Add({{"event", "sent"}}, static_cast<double>(stats.sent_bytes))
       .Add({{"event", "received"}}, static_cast<double>(stats.received_bytes));
-  auto gaps = page.Counter("peermesh_gap_numbers_total", "Numbers announced to applications as missing.");
-  auto drops = page.Counter("peermesh_dropped_messages_total", "Messages dropped from queues of this peer.");
+  auto gaps =
+      page.Counter("peermesh_gap_numbers_total", "Numbers announced to applications as missing.");
+  auto drops =
+      page.Counter("peermesh_dropped_messages_total", "Messages dropped from queues of this peer.");
   for (int i = 1; i < kLossReasonCount; ++i) {
     const char* reason = ToString(static_cast<LossReason>(i));
-    gaps.Add({{"reason", reason}}, static_cast<double>(stats.lost_messages[static_cast<std::size_t>(i)]));
-    drops.Add({{"reason", reason}}, static_cast<double>(stats.dropped_messages[static_cast<std::size_t>(i)]));
+    gaps.Add({{"reason", reason}},
+             static_cast<double>(stats.lost_messages[static_cast<std::size_t>(i)]));
+    drops.Add({{"reason", reason}},
+              static_cast<double>(stats.dropped_messages[static_cast<std::size_t>(i)]));
   }
   page.Counter("peermesh_publishes_refused_total", "Publish requests refused.")
       .Add({{"reason", "rate_limited"}}, static_cast<double>(stats.publish_refused_rate))
@@ -111,14 +121,18 @@ void PeerMetrics::CollectNode(const node::Node& node, metrics::Page& page) const
       .Add(static_cast<double>(stats.publishes_held));
   page.Counter("peermesh_links_replaced_total", "Links replaced without a break.")
       .Add(static_cast<double>(stats.links_replaced));
-  page.Counter("peermesh_interest_resyncs_total", "Times a copy of a peer's interest was found to differ.")
+  page.Counter("peermesh_interest_resyncs_total",
+               "Times a copy of a peer's interest was found to differ.")
       .Add(static_cast<double>(stats.interest_resyncs));
-  page.Counter("peermesh_peers_misbehaved_total", "Links closed because the other side broke the protocol.")
+  page.Counter("peermesh_peers_misbehaved_total",
+               "Links closed because the other side broke the protocol.")
       .Add(static_cast<double>(stats.peer_misbehaved));
 
   const node::Census census = node.TakeCensus();
-  page.Gauge("peermesh_sessions", "Application streams open.").Add(static_cast<double>(census.sessions));
-  page.Gauge("peermesh_sessions_slow", "Application streams that lose messages because they read too slowly.")
+  page.Gauge("peermesh_sessions", "Application streams open.")
+      .Add(static_cast<double>(census.sessions));
+  page.Gauge("peermesh_sessions_slow",
+             "Application streams that lose messages because they read too slowly.")
       .Add(static_cast<double>(census.slow_sessions));
   page.Gauge("peermesh_subscriptions", "Subscriptions held by applications.")
       .Add(static_cast<double>(census.subscriptions));
@@ -136,7 +150,8 @@ void PeerMetrics::CollectNode(const node::Node& node, metrics::Page& page) const
     ++states[static_cast<std::size_t>(row.state)];
     if (!row.round_trip) continue;
     const double seconds = static_cast<double>(row.round_trip->count()) / 1e6;
-    const auto bucket = std::lower_bound(std::begin(kRoundTripBounds), std::end(kRoundTripBounds), seconds);
+    const auto bucket =
+        std::lower_bound(std::begin(kRoundTripBounds), std::end(kRoundTripBounds), seconds);
     ++buckets[static_cast<std::size_t>(bucket - std::begin(kRoundTripBounds))];
     sum += seconds;
   }
@@ -144,33 +159,41 @@ void PeerMetrics::CollectNode(const node::Node& node, metrics::Page& page) const
   for (std::size_t i = 1; i < states.size(); ++i) {
     peers.Add({{"state", NameOf(static_cast<membership::State>(i))}}, states[i]);
   }
-  page.Histogram("peermesh_peer_round_trip_seconds", "Smoothed round trip of each link, now: a histogram over peers.",
-                 kRoundTripBounds)
+  page.Histogram("peermesh_peer_round_trip_seconds",
+                 "Smoothed round trip of each link, now: a histogram over peers.", kRoundTripBounds)
       .Add({}, buckets, sum);
 }
 
 void PeerMetrics::CollectConnections(metrics::Page& page) const {
   auto open = page.Gauge("peermesh_connections", "Connections open, by listener.");
-  auto accepted = page.Counter("peermesh_connections_accepted_total", "Connections taken, by listener.");
-  auto refused = page.Counter("peermesh_connections_refused_total", "Connections refused before a byte was read.");
+  auto accepted =
+      page.Counter("peermesh_connections_accepted_total", "Connections taken, by listener.");
+  auto refused = page.Counter("peermesh_connections_refused_total",
+                              "Connections refused before a byte was read.");
   auto cut = page.Counter("peermesh_connections_cut_total", "Connections ended by this peer.");
-  auto incomplete = page.Counter("peermesh_handshakes_incomplete_total",
-                                 "Connections that ended before they proved who they are: no TLS, an old TLS, a refused "
-                                 "certificate (ended), or silence (timeout).");
+  auto incomplete = page.Counter(
+      "peermesh_handshakes_incomplete_total",
+      "Connections that ended before they proved who they are: no TLS, an old TLS, a refused "
+      "certificate (ended), or silence (timeout).");
   for (const net::ListenerStats& listener : sources_.acceptor->Stats()) {
     open.Add({{"listener", listener.name}}, static_cast<double>(listener.open));
     accepted.Add({{"listener", listener.name}}, static_cast<double>(listener.accepted));
     cut.Add({{"listener", listener.name}}, static_cast<double>(listener.cut));
-    incomplete.Add({{"listener", listener.name}, {"reason", "ended"}}, static_cast<double>(listener.unproven));
-    incomplete.Add({{"listener", listener.name}, {"reason", "timeout"}}, static_cast<double>(listener.timed_out));
+    incomplete.Add({{"listener", listener.name}, {"reason", "ended"}},
+                   static_cast<double>(listener.unproven));
+    incomplete.Add({{"listener", listener.name}, {"reason", "timeout"}},
+                   static_cast<double>(listener.timed_out));
     for (std::size_t i = 0; i < net::kRefusalCount; ++i) {
-      refused.Add({{"listener", listener.name}, {"reason", net::ToString(static_cast<net::Refusal>(i))}},
-                  static_cast<double>(listener.refused[i]));
+      refused.Add(
+          {{"listener", listener.name}, {"reason", net::ToString(static_cast<net::Refusal>(i))}},
+          static_cast<double>(listener.refused[i]));
     }
   }
-  auto live = page.Gauge("peermesh_streams", "Live streams, by server; links dialled out count for mesh.");
+  auto live =
+      page.Gauge("peermesh_streams", "Live streams, by server; links dialled out count for mesh.");
   auto calls = page.Counter("peermesh_calls_total", "Calls that arrived, by server.");
-  auto broken = page.Counter("peermesh_calls_broken_total", "Calls cancelled by the caller or broken off.");
+  auto broken =
+      page.Counter("peermesh_calls_broken_total", "Calls cancelled by the caller or broken off.");
   for (const auto& [name, server] : sources_.servers) {
     const link::RpcServerStats stats = server->stats();
     live.Add({{"server", name}}, static_cast<double>(stats.live));
@@ -183,13 +206,15 @@ void PeerMetrics::CollectConnections(metrics::Page& page) const {
 
 void PeerMetrics::CollectLinks(metrics::Page& page) const {
   const link::LinkStats stats = sources_.links->stats();
-  page.Gauge("peermesh_links", "Links that are up.").Add(static_cast<double>(sources_.links->Census().links));
+  page.Gauge("peermesh_links", "Links that are up.")
+      .Add(static_cast<double>(sources_.links->Census().links));
   page.Counter("peermesh_links_up_total", "Links that came up.")
       .Add({{"direction", "inbound"}}, static_cast<double>(stats.up_inbound))
       .Add({{"direction", "outbound"}}, static_cast<double>(stats.up_outbound));
   auto down = page.Counter("peermesh_links_down_total", "Links that went down.");
   for (int i = 1; i <= 5; ++i) {
-    down.Add({{"reason", NameOf(static_cast<node::DownReason>(i))}}, static_cast<double>(stats.downs[static_cast<std::size_t>(i)]));
+    down.Add({{"reason", NameOf(static_cast<node::DownReason>(i))}},
+             static_cast<double>(stats.downs[static_cast<std::size_t>(i)]));
   }
   auto dials = page.Counter("peermesh_dials_failed_total", "Dials that came to nothing.");
   for (int i = 1; i <= 7; ++i) {
@@ -198,32 +223,40 @@ void PeerMetrics::CollectLinks(metrics::Page& page) const {
   }
   page.Counter("peermesh_link_frames_total", "Frames on links.")
       .Add({{"lane", "control"}, {"direction", "in"}}, static_cast<double>(stats.control.frames_in))
-      .Add({{"lane", "control"}, {"direction", "out"}}, static_cast<double>(stats.control.frames_out))
+      .Add({{"lane", "control"}, {"direction", "out"}},
+           static_cast<double>(stats.control.frames_out))
       .Add({{"lane", "data"}, {"direction", "in"}}, static_cast<double>(stats.data.frames_in))
       .Add({{"lane", "data"}, {"direction", "out"}}, static_cast<double>(stats.data.frames_out));
   page.Counter("peermesh_link_bytes_total", "Bytes of frames on links, before encryption.")
       .Add({{"lane", "control"}, {"direction", "in"}}, static_cast<double>(stats.control.bytes_in))
-      .Add({{"lane", "control"}, {"direction", "out"}}, static_cast<double>(stats.control.bytes_out))
+      .Add({{"lane", "control"}, {"direction", "out"}},
+           static_cast<double>(stats.control.bytes_out))
       .Add({{"lane", "data"}, {"direction", "in"}}, static_cast<double>(stats.data.bytes_in))
       .Add({{"lane", "data"}, {"direction", "out"}}, static_cast<double>(stats.data.bytes_out));
-  page.Counter("peermesh_peer_records_refused_total", "Signed records of peers that did not verify.")
+  page.Counter("peermesh_peer_records_refused_total",
+               "Signed records of peers that did not verify.")
       .Add(static_cast<double>(stats.records_dropped));
 }
 
 void PeerMetrics::CollectRefusals(metrics::Page& page) const {
-  auto refused = page.Counter("peermesh_handshakes_refused_total",
-                          "Handshakes refused: by the certificate shown (tls) or by what was said then (link).");
+  auto refused = page.Counter(
+      "peermesh_handshakes_refused_total",
+      "Handshakes refused: by the certificate shown (tls) or by what was said then (link).");
   for (int i = 0; i < identity::kRefusalCount; ++i) {
     const auto refusal = static_cast<identity::Refusal>(i);
     for (const auto direction : {tls::Direction::kInbound, tls::Direction::kOutbound}) {
-      refused.Add({{"layer", "tls"}, {"direction", tls::ToString(direction)}, {"reason", identity::ToString(refusal)}},
-              static_cast<double>(sources_.refusals->count(refusal, direction)));
+      refused.Add({{"layer", "tls"},
+                   {"direction", tls::ToString(direction)},
+                   {"reason", identity::ToString(refusal)}},
+                  static_cast<double>(sources_.refusals->count(refusal, direction)));
     }
   }
   const link::LinkStats stats = sources_.links->stats();
   for (std::size_t i = 0; i < link::kHandshakeFaultCount; ++i) {
-    refused.Add({{"layer", "link"}, {"direction", "inbound"}, {"reason", link::ToString(static_cast<link::HandshakeFault>(i))}},
-            static_cast<double>(stats.faults[i]));
+    refused.Add({{"layer", "link"},
+                 {"direction", "inbound"},
+                 {"reason", link::ToString(static_cast<link::HandshakeFault>(i))}},
+                static_cast<double>(stats.faults[i]));
   }
 }
 

@@ -59,7 +59,8 @@ class PeerMetrics {
   };
 
   // `listen` "off" serves nothing.
-  static absl::StatusOr<std::unique_ptr<PeerMetrics>> Start(const std::string& listen, Sources sources);
+  static absl::StatusOr<std::unique_ptr<PeerMetrics>> Start(const std::string& listen,
+                                                            Sources sources);
   void Stop() { exporter_.Stop(); }
   // "host:port"; empty if off.
   std::string address() const { return exporter_.address(); }

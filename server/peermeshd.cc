@@ -43,7 +43,8 @@ enum ExitCode : int {
 };
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 stopped in good order, 1 error, 2 wrong flags or configuration, 3 an address cannot be\n"
+    "Exit codes: 0 stopped in good order, 1 error, 2 wrong flags or configuration, 3 an address "
+    "cannot be\n"
     "listened on, 4 the data directory cannot be used, 5 not enrolled or enrolment failed.";
 
 struct Flags {
@@ -53,7 +54,9 @@ struct Flags {
   int ready_fd = -1;
 };
 
-std::string_view View(const absl::Status& status) { return {status.message().data(), status.message().size()}; }
+std::string_view View(const absl::Status& status) {
+  return {status.message().data(), status.message().size()};
+}
 
 int Fail(int code, const absl::Status& status) {
   std::cerr << "peermeshd: " << View(status) << "\n";
@@ -62,12 +65,17 @@ int Fail(int code, const absl::Status& status) {
 
 // Parses the command line. A number: exit with it.
 std::optional<int> Parse(int argc, char** argv, Flags& flags) {
-  CLI::App app("peermeshd: a peer of a PeerMesh. `peermesh up` starts it with the same flags.", "peermeshd");
+  CLI::App app("peermeshd: a peer of a PeerMesh. `peermesh up` starts it with the same flags.",
+               "peermeshd");
   app.set_version_flag("--version", std::string("peermeshd ") + PEERMESH_VERSION);
   app.footer(kExitCodes);
   const auto setting = [&](const char* flag, const char* path, const char* help) {
     app.add_option_function<std::string>(
-        flag, [&flags, path](const std::string& value) { flags.settings.push_back({path, value}); }, help);
+        flag,
+        [&flags, path](const std::string& value) {
+          flags.settings.push_back({path, value});
+        },
+        help);
   };
   const auto list = [&](const char* flag, const char* path, const char* help) {
     app.add_option_function<std::vector<std::string>>(
@@ -85,13 +93,16 @@ std::optional<int> Parse(int argc, char** argv, Flags& flags) {
   list("--seed", "seeds", "peer to dial first, host:port; repeatable");
   setting("--metrics", "metrics.listen", "address of /metrics, or off (default 127.0.0.1:9464)");
   setting("--ca-listen", "ca.listen", "address of the CA run beside this peer (default [::]:7444)");
-  setting("--certificate-lifetime", "ca.certificate_lifetime", "life of certificates that CA issues (default 7 days)");
+  setting("--certificate-lifetime", "ca.certificate_lifetime",
+          "life of certificates that CA issues (default 7 days)");
   setting("--log-level", "log.level", "trace, debug, info, warning, error");
   setting("--log-format", "log.format", "text or json");
   app.add_option("--config", flags.config_file, "configuration file (YAML)");
-  app.add_option("--join", flags.join, "file with a join token, or - for standard input; or set PEERMESH_JOIN");
+  app.add_option("--join", flags.join,
+                 "file with a join token, or - for standard input; or set PEERMESH_JOIN");
   app.add_flag("--create", flags.create, "make a new mesh if this peer is in none");
-  app.add_option("--ready-fd", flags.ready_fd, "write one line of JSON to this descriptor when ready");
+  app.add_option("--ready-fd", flags.ready_fd,
+                 "write one line of JSON to this descriptor when ready");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -107,10 +118,12 @@ absl::StatusOr<std::string> ReadToken(const std::string& from) {
     std::getline(std::cin, token);
   } else {
     std::ifstream file(from);
-    if (!file) return absl::NotFoundError("cannot read the token file " + from + "; check the path");
+    if (!file)
+      return absl::NotFoundError("cannot read the token file " + from + "; check the path");
     std::getline(file, token);
   }
-  if (token.empty()) return absl::InvalidArgumentError("the join token is empty; `peermesh token create` makes one");
+  if (token.empty())
+    return absl::InvalidArgumentError("the join token is empty; `peermesh token create` makes one");
   return token;
 }
 
@@ -120,22 +133,27 @@ std::vector<std::string> HostsOf(const config::v1::Config& config) {
   const auto add = [&](const std::string& text) {
     const auto parsed = net::ParseHostPort(text, 1);
     if (!parsed.ok() || net::IsWildcard(parsed->host)) return;
-    if (std::find(hosts.begin(), hosts.end(), parsed->host) == hosts.end()) hosts.push_back(parsed->host);
+    if (std::find(hosts.begin(), hosts.end(), parsed->host) == hosts.end())
+      hosts.push_back(parsed->host);
   };
   add(config.listen());
   for (const std::string& address : config.advertise()) add(address);
   if (config.advertise().empty()) {
-    for (const std::string& address : net::InterfaceAddresses()) add(net::FormatHostPort(address, 1));
+    for (const std::string& address : net::InterfaceAddresses())
+      add(net::FormatHostPort(address, 1));
   }
   if (hosts.size() > 16) hosts.resize(16);  // tls::kMaxHosts
   return hosts;
 }
 
-absl::StatusOr<tls::Material> FindIdentity(const config::v1::Config& config, const Flags& flags, const ChildCa* ca) {
+absl::StatusOr<tls::Material> FindIdentity(const config::v1::Config& config, const Flags& flags,
+                                           const ChildCa* ca) {
   const std::string& data_dir = config.data_dir();
-  if (tls::HasCertificate(IdentityDirectory(data_dir))) return LoadIdentity(data_dir, HostsOf(config));
+  if (tls::HasCertificate(IdentityDirectory(data_dir)))
+    return LoadIdentity(data_dir, HostsOf(config));
   std::string token;
-  if (const char* variable = std::getenv("PEERMESH_JOIN"); variable != nullptr && *variable != '\0') {
+  if (const char* variable = std::getenv("PEERMESH_JOIN");
+      variable != nullptr && *variable != '\0') {
     token = variable;
     ::unsetenv("PEERMESH_JOIN");
   }
@@ -151,26 +169,32 @@ absl::StatusOr<tls::Material> FindIdentity(const config::v1::Config& config, con
   }
   if (token.empty()) {
     return absl::FailedPreconditionError(
-        "this peer is in no mesh yet; join one with --join FILE (a token from `peermesh token create`), or make a new "
+        "this peer is in no mesh yet; join one with --join FILE (a token from `peermesh token "
+        "create`), or make a new "
         "one with --create");
   }
   return Join(data_dir, token, config.name(), HostsOf(config));
 }
 
 void Announce(const Peer::Facts& facts, const ChildCa* ca, int ready_fd) {
-  std::string text = fmt::format("peer {} ({}) is up in mesh {}\n  mesh     {}\n", facts.name, facts.id.substr(0, 8),
-                                 facts.mesh_id, facts.listen);
+  std::string text = fmt::format("peer {} ({}) is up in mesh {}\n  mesh     {}\n", facts.name,
+                                 facts.id.substr(0, 8), facts.mesh_id, facts.listen);
   if (!facts.metrics.empty()) text += fmt::format("  metrics  http://{}/metrics\n", facts.metrics);
   if (ca != nullptr) text += "  add a peer: peermesh token create --name NAME\n";
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);
   if (ready_fd < 0) return;
-  const nlohmann::json ready = {{"peer_id", facts.id},         {"name", facts.name},
-                                {"mesh_id", facts.mesh_id},    {"listen", facts.listen},
-                                {"metrics", facts.metrics},    {"app_socket", facts.app_socket},
-                                {"admin_socket", facts.admin_socket}, {"pid", ::getpid()}};
+  const nlohmann::json ready = {{"peer_id", facts.id},
+                                {"name", facts.name},
+                                {"mesh_id", facts.mesh_id},
+                                {"listen", facts.listen},
+                                {"metrics", facts.metrics},
+                                {"app_socket", facts.app_socket},
+                                {"admin_socket", facts.admin_socket},
+                                {"pid", ::getpid()}};
   const std::string line = ready.dump() + "\n";
-  if (::write(ready_fd, line.data(), line.size()) < 0) kLog.Warning("nobody reads the ready descriptor");
+  if (::write(ready_fd, line.data(), line.size()) < 0)
+    kLog.Warning("nobody reads the ready descriptor");
   ::close(ready_fd);
 }
 
@@ -204,7 +228,8 @@ Duration Configured(const config::v1::Config& config) {
 }
 
 // Until somebody wants us to stop; says how long that may take.
-Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainRequests& requests, const ChildCa* ca) {
+Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainRequests& requests,
+                    const ChildCa* ca) {
   constexpr int kSweepMs = 5000;
   constexpr int kSettleMs = 2000;  // by then a peer that finds others has shaken hands with them
   sigset_t wanted;
@@ -213,7 +238,8 @@ Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainReq
   const int signals = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
   bool ca_lost = ca == nullptr, settled = false;
   for (;;) {
-    pollfd wait[] = {{signals, POLLIN, 0}, {requests.fd(), POLLIN, 0}, {ca_lost ? -1 : ca->pidfd(), POLLIN, 0}};
+    pollfd wait[] = {
+        {signals, POLLIN, 0}, {requests.fd(), POLLIN, 0}, {ca_lost ? -1 : ca->pidfd(), POLLIN, 0}};
     const int ready = ::poll(wait, 3, settled ? kSweepMs : kSettleMs);
     if (ready == 0) {
       if (!std::exchange(settled, true)) ReleaseStartUpCode();
@@ -251,9 +277,11 @@ void EndAtOnceOnSignal() {
   pthread_sigmask(SIG_UNBLOCK, &wanted, nullptr);
 }
 
-// Sockets inside the data directory are for its owner. Elsewhere others may pass, and the mode of each socket decides.
+// Sockets inside the data directory are for its owner. Elsewhere others may pass, and the mode of
+// each socket decides.
 absl::Status PrepareRunDirectory(const config::v1::Config& config) {
-  if (config.run_dir().starts_with(config.data_dir() + "/")) return tls::EnsurePrivateDirectory(config.run_dir());
+  if (config.run_dir().starts_with(config.data_dir() + "/"))
+    return tls::EnsurePrivateDirectory(config.run_dir());
   std::error_code error;
   if (std::filesystem::create_directories(config.run_dir(), error)) {
     std::filesystem::permissions(config.run_dir(), std::filesystem::perms(0755), error);
@@ -266,10 +294,12 @@ absl::Status PrepareRunDirectory(const config::v1::Config& config) {
 }
 
 int Run(const config::v1::Config& config, const Flags& flags) {
-  if (absl::Status status = tls::EnsurePrivateDirectory(config.data_dir()); !status.ok()) return Fail(kDataDirectory, status);
+  if (absl::Status status = tls::EnsurePrivateDirectory(config.data_dir()); !status.ok())
+    return Fail(kDataDirectory, status);
   auto lock = tls::DirectoryLock::Take(config.data_dir(), "peermeshd");
   if (!lock.ok()) return Fail(kDataDirectory, lock.status());
-  if (absl::Status status = PrepareRunDirectory(config); !status.ok()) return Fail(kDataDirectory, status);
+  if (absl::Status status = PrepareRunDirectory(config); !status.ok())
+    return Fail(kDataDirectory, status);
 
   std::error_code ignored;
   const bool has_ca = std::filesystem::exists(CaDirectory(config.data_dir()), ignored);
@@ -280,7 +310,8 @@ int Run(const config::v1::Config& config, const Flags& flags) {
     options.directory = CaDirectory(config.data_dir());
     options.listen = config.ca().listen();
     if (!config.advertise().empty()) {
-      if (const auto parsed = net::ParseHostPort(config.advertise(0), 1); parsed.ok()) options.advertise = parsed->host;
+      if (const auto parsed = net::ParseHostPort(config.advertise(0), 1); parsed.ok())
+        options.advertise = parsed->host;
     }
     options.lifetime = fmt::format("{}s", config.ca().certificate_lifetime().seconds());
     auto started = ChildCa::Start(options);
@@ -295,24 +326,30 @@ int Run(const config::v1::Config& config, const Flags& flags) {
 
   config::v1::Config complete = config;
   for (const std::string& seed : ReadSeeds(config.data_dir())) {
-    if (std::find(complete.seeds().begin(), complete.seeds().end(), seed) == complete.seeds().end()) complete.add_seeds(seed);
+    if (std::find(complete.seeds().begin(), complete.seeds().end(), seed) == complete.seeds().end())
+      complete.add_seeds(seed);
   }
   DrainRequests requests;
-  auto peer = Peer::Start(complete, *material, [&](std::optional<Duration> grace) { requests.Ask(grace); });
+  auto peer =
+      Peer::Start(complete, *material, [&](std::optional<Duration> grace) { requests.Ask(grace); });
   if (!peer.ok()) {
     const auto code = peer.status().code();
-    const bool address = code == absl::StatusCode::kAlreadyExists || code == absl::StatusCode::kUnavailable;
+    const bool address =
+        code == absl::StatusCode::kAlreadyExists || code == absl::StatusCode::kUnavailable;
     return Fail(address ? kCannotListen : kError, peer.status());
   }
   Duration grace;
   {
-    Renewal renewal(config.data_dir(), *material, HostsOf(config), [&](const identity::Certificate& certificate) {
-      if (const absl::Status status = (*peer)->Rotate(certificate); !status.ok()) {
-        kLog.Error("renewed certificate not used", {{"error", View(status)}});
-      }
-    });
+    Renewal renewal(config.data_dir(), *material, HostsOf(config),
+                    [&](const identity::Certificate& certificate) {
+                      if (const absl::Status status = (*peer)->Rotate(certificate); !status.ok()) {
+                        kLog.Error("renewed certificate not used", {{"error", View(status)}});
+                      }
+                    });
     Announce((*peer)->facts(), ca.get(), flags.ready_fd);
-    kLog.Info("ready", {{"peer", (*peer)->facts().id}, {"name", (*peer)->facts().name}, {"listen", (*peer)->facts().listen}});
+    kLog.Info("ready", {{"peer", (*peer)->facts().id},
+                        {"name", (*peer)->facts().name},
+                        {"listen", (*peer)->facts().listen}});
     grace = WaitForEnd(**peer, complete, requests, ca.get());
     EndAtOnceOnSignal();
   }
@@ -334,12 +371,15 @@ int Main(int argc, char** argv) {
   sources.host = config::Host::Current();
   const auto config = config::Load(sources);
   if (!config.ok()) return Fail(kUsage, config.status());
-  config::StartLogging(config::ParseLevel(config->log().level()).value_or(config::Level::kInfo),
-                       config->log().format() == "json" ? config::Format::kJson : config::Format::kText);
-  tls::SetGrpcLogSink([](tls::GrpcSeverity severity, std::string_view file, int, std::string_view text) {
-    const auto level = severity == tls::GrpcSeverity::kError ? config::Level::kDebug : config::Level::kTrace;
-    config::Log("grpc", level, text, {{"file", file}});
-  });
+  config::StartLogging(
+      config::ParseLevel(config->log().level()).value_or(config::Level::kInfo),
+      config->log().format() == "json" ? config::Format::kJson : config::Format::kText);
+  tls::SetGrpcLogSink(
+      [](tls::GrpcSeverity severity, std::string_view file, int, std::string_view text) {
+        const auto level =
+            severity == tls::GrpcSeverity::kError ? config::Level::kDebug : config::Level::kTrace;
+        config::Log("grpc", level, text, {{"file", file}});
+      });
   const int code = Run(*config, flags);
   config::StopLogging();
   return code;
@@ -348,7 +388,8 @@ int Main(int argc, char** argv) {
 }  // namespace peermesh
 
 int main(int argc, char** argv) {
-  if (const absl::Status status = peermesh::tls::InitProcess(peermesh::tls::Signals::kBlock); !status.ok()) {
+  if (const absl::Status status = peermesh::tls::InitProcess(peermesh::tls::Signals::kBlock);
+      !status.ok()) {
     return peermesh::Fail(peermesh::kError, status);
   }
   return peermesh::Main(argc, argv);

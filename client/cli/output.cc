@@ -17,16 +17,11 @@ namespace {
 
 const char* CodeOf(Style style) {
   switch (style) {
-    case Style::kPlain:
-      return "";
-    case Style::kGood:
-      return "\033[32m";
-    case Style::kWarning:
-      return "\033[33m";
-    case Style::kBad:
-      return "\033[31m";
-    case Style::kDim:
-      return "\033[2m";
+    case Style::kPlain: return "";
+    case Style::kGood: return "\033[32m";
+    case Style::kWarning: return "\033[33m";
+    case Style::kBad: return "\033[31m";
+    case Style::kDim: return "\033[2m";
   }
   return "";
 }

@@ -25,14 +25,10 @@ WallTime Now() {
 
 const char* ToString(v1::Readiness readiness) {
   switch (readiness) {
-    case v1::READINESS_STARTING:
-      return "starting";
-    case v1::READINESS_READY:
-      return "ready";
-    case v1::READINESS_DRAINING:
-      return "draining";
-    default:
-      return "unknown";
+    case v1::READINESS_STARTING: return "starting";
+    case v1::READINESS_READY: return "ready";
+    case v1::READINESS_DRAINING: return "draining";
+    default: return "unknown";
   }
 }
 

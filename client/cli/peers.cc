@@ -36,15 +36,11 @@ std::string Lower(const std::string& name, std::string_view prefix) {
 
 Style StyleOf(v1::PeerState state) {
   switch (state) {
-    case v1::PEER_STATE_ALIVE:
-      return Style::kGood;
+    case v1::PEER_STATE_ALIVE: return Style::kGood;
     case v1::PEER_STATE_SUSPECT:
-    case v1::PEER_STATE_UNREACHABLE:
-      return Style::kWarning;
-    case v1::PEER_STATE_DEAD:
-      return Style::kBad;
-    default:
-      return Style::kDim;
+    case v1::PEER_STATE_UNREACHABLE: return Style::kWarning;
+    case v1::PEER_STATE_DEAD: return Style::kBad;
+    default: return Style::kDim;
   }
 }
 
@@ -123,14 +119,10 @@ class Watcher {
         table_.clear();
         synced_ = false;
         return absl::OkStatus();
-      case Kind::kDisconnected:
-        Note("Connection lost; trying again.");
-        return absl::OkStatus();
-      case Kind::kSynced:
-        return Synced();
+      case Kind::kDisconnected: Note("Connection lost; trying again."); return absl::OkStatus();
+      case Kind::kSynced: return Synced();
       case Kind::kUpserted:
-      case Kind::kRemoved:
-        return Changed(*change.peer, change.kind == Kind::kRemoved);
+      case Kind::kRemoved: return Changed(*change.peer, change.kind == Kind::kRemoved);
     }
     return absl::OkStatus();
   }

@@ -1,8 +1,8 @@
 // A batch of application messages as the mesh sees it: rows over an immutable buffer.
 //
-// The node reads subjects to match them and moves references; it never reads or copies a payload. The driver
-// builds the outgoing bytes afterwards by splicing `record` ranges, which hold each message with its field tag
-// and length, so neighbouring rows are one copy.
+// The node reads subjects to match them and moves references; it never reads or copies a payload.
+// The driver builds the outgoing bytes afterwards by splicing `record` ranges, which hold each
+// message with its field tag and length, so neighbouring rows are one copy.
 #ifndef PEERMESH_MESH_BASE_BATCH_H_
 #define PEERMESH_MESH_BASE_BATCH_H_
 
@@ -27,7 +27,7 @@ struct Row {
 // Immutable once shared. Built by server/wire (or a simulator), which has validated every row.
 struct Batch {
   std::shared_ptr<const std::string> buffer;
-  std::vector<Row> rows;  // 1 to kMaxBatchMessages
+  std::vector<Row> rows;    // 1 to kMaxBatchMessages
   std::uint64_t bytes = 0;  // sum of record_length
 
   std::string_view subject(const Row& row) const {

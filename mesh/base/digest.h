@@ -1,5 +1,5 @@
-// Hashes that come out the same on every machine and in every run. For digests of state, channel numbers and
-// interest hashes; not for secrets and not against an attacker.
+// Hashes that come out the same on every machine and in every run. For digests of state, channel
+// numbers and interest hashes; not for secrets and not against an attacker.
 #ifndef PEERMESH_MESH_BASE_DIGEST_H_
 #define PEERMESH_MESH_BASE_DIGEST_H_
 
@@ -21,7 +21,9 @@ class Digest {
  public:
   Digest& Add(std::uint64_t word);
   Digest& Add(std::string_view bytes) { return Add(HashBytes(bytes)); }
-  Digest& Add(Instant instant) { return Add(static_cast<std::uint64_t>(instant.time_since_epoch().count())); }
+  Digest& Add(Instant instant) {
+    return Add(static_cast<std::uint64_t>(instant.time_since_epoch().count()));
+  }
   Digest& Add(const PeerId& id) { return Add(id.ToBytes()); }
   std::uint64_t value() const { return value_; }
 

@@ -1,7 +1,7 @@
 // Ids that cannot be mixed up.
 //
-// `PeerId` is who: the SHA-256 of a public key, proven by TLS before anything in mesh/ sees it. `Id<Tag>` is
-// which: a number issued by whoever creates the thing, never reused within a process.
+// `PeerId` is who: the SHA-256 of a public key, proven by TLS before anything in mesh/ sees it.
+// `Id<Tag>` is which: a number issued by whoever creates the thing, never reused within a process.
 #ifndef PEERMESH_MESH_BASE_ID_H_
 #define PEERMESH_MESH_BASE_ID_H_
 
@@ -23,11 +23,12 @@ struct Id {
   friend auto operator<=>(const Id&, const Id&) = default;
 };
 
-using LinkId = Id<struct LinkTag>;            // one link to a peer; issued by the driver
-using DialId = Id<struct DialTag>;            // one outbound attempt; issued by the node
-using SessionId = Id<struct SessionTag>;      // one application stream or call; issued by the driver
-using RequestId = Id<struct RequestTag>;      // one request that wants an answer; issued by the caller
-using PrincipalId = Id<struct PrincipalTag>;  // who a session belongs to, for quotas; issued by the driver
+using LinkId = Id<struct LinkTag>;        // one link to a peer; issued by the driver
+using DialId = Id<struct DialTag>;        // one outbound attempt; issued by the node
+using SessionId = Id<struct SessionTag>;  // one application stream or call; issued by the driver
+using RequestId = Id<struct RequestTag>;  // one request that wants an answer; issued by the caller
+using PrincipalId =
+    Id<struct PrincipalTag>;  // who a session belongs to, for quotas; issued by the driver
 
 struct PeerId {
   std::array<std::uint8_t, 32> bytes{};
@@ -39,7 +40,9 @@ struct PeerId {
   static std::optional<PeerId> FromText(std::string_view text);
   // From 32 raw bytes; nullopt for any other length.
   static std::optional<PeerId> FromBytes(std::string_view raw);
-  std::string ToBytes() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+  std::string ToBytes() const {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
 
   friend auto operator<=>(const PeerId&, const PeerId&) = default;
 };

@@ -1,4 +1,5 @@
-// Every bound of the mesh in one place, with its reason. "guess" marks a number nobody has measured yet.
+// Every bound of the mesh in one place, with its reason. "guess" marks a number nobody has measured
+// yet.
 #ifndef PEERMESH_MESH_BASE_LIMITS_H_
 #define PEERMESH_MESH_BASE_LIMITS_H_
 
@@ -9,15 +10,17 @@
 
 namespace peermesh {
 
-// --- Messages ---------------------------------------------------------------------------------------------
-inline constexpr std::size_t kMaxSubjectBytes = 256;   // NATS warns at 256; fits the walk's fixed checks
-inline constexpr std::size_t kMaxSubjectTokens = 16;   // bounds the matcher's recursion
+// --- Messages ------------------------------------------------------------------------------------
+inline constexpr std::size_t kMaxSubjectBytes =
+    256;  // NATS warns at 256; fits the walk's fixed checks
+inline constexpr std::size_t kMaxSubjectTokens = 16;  // bounds the matcher's recursion
 inline constexpr std::size_t kMaxHeaders = 16;
-inline constexpr std::size_t kMaxHeaderBytes = 4096;   // all keys and values of one message
+inline constexpr std::size_t kMaxHeaderBytes = 4096;  // all keys and values of one message
 inline constexpr std::size_t kMaxHeaderKeyBytes = 64;
 inline constexpr std::size_t kMaxContentTypeBytes = 128;
-inline constexpr std::size_t kMaxMessageBytes = 1u << 20;  // one encoded Message; pipes are for more
-inline constexpr std::size_t kMaxBatchMessages = 1024;     // bounds rows, and so the length of a turn
+inline constexpr std::size_t kMaxMessageBytes = 1u
+                                                << 20;  // one encoded Message; pipes are for more
+inline constexpr std::size_t kMaxBatchMessages = 1024;  // bounds rows, and so the length of a turn
 // A publish may hold one message of the largest size and its frame.
 inline constexpr std::size_t kMaxPublishBytes = 2u << 20;
 // Batches are cut here when several wait: a few TLS records, well below the HTTP/2 window of 4 MiB.
@@ -25,52 +28,57 @@ inline constexpr std::size_t kFlushBytes = 256u << 10;
 inline constexpr std::size_t kMaxDataFrameBytes = 4u << 20;
 static_assert(kMaxDataFrameBytes >= kMaxPublishBytes + kFlushBytes,
               "a flush that ends with the largest publish must fit a frame");
-inline constexpr std::size_t kMaxControlFrameBytes = 64u << 10;  // protobuf expands up to 28 times in memory
+inline constexpr std::size_t kMaxControlFrameBytes =
+    64u << 10;                                  // protobuf expands up to 28 times in memory
 inline constexpr std::uint32_t kChannels = 64;  // shards of the subject's first token
 
-// --- Sessions ---------------------------------------------------------------------------------------------
-inline constexpr std::size_t kMaxSessions = 4096;               // guess; 1,024 streams on each connection
-inline constexpr std::size_t kMaxPrincipals = 4096;             // remembered for their rate limits
+// --- Sessions ------------------------------------------------------------------------------------
+inline constexpr std::size_t kMaxSessions = 4096;    // guess; 1,024 streams on each connection
+inline constexpr std::size_t kMaxPrincipals = 4096;  // remembered for their rate limits
 inline constexpr std::size_t kMaxSubscriptionsPerSession = 16384;
-inline constexpr std::size_t kMaxSubscriptions = 65536;         // per peer
-inline constexpr std::size_t kMaxLeadingWildcards = 1024;       // per peer: each is tried on every message
+inline constexpr std::size_t kMaxSubscriptions = 65536;  // per peer
+inline constexpr std::size_t kMaxLeadingWildcards =
+    1024;  // per peer: each is tried on every message
 static_assert(kMaxSubscriptionsPerSession <= kMaxSubscriptions);
 
-// --- Queues -----------------------------------------------------------------------------------------------
-// Half full is where holding back begins; full is where the oldest go. NATS gives a client 64 MiB; a peer
-// holds hundreds of sessions, so 8 MiB (guess).
+// --- Queues --------------------------------------------------------------------------------------
+// Half full is where holding back begins; full is where the oldest go. NATS gives a client 64 MiB;
+// a peer holds hundreds of sessions, so 8 MiB (guess).
 inline constexpr std::size_t kSessionQueueBytes = 8u << 20;
 inline constexpr std::size_t kLinkQueueBytes = 8u << 20;
 static_assert(kLinkQueueBytes / 2 >= kMaxPublishBytes, "one publish must not fill an empty queue");
 static_assert(kSessionQueueBytes / 2 >= kMaxDataFrameBytes / 2);
-// What a queued row costs beside its bytes; keeps empty messages from being free (measured: see flow tests).
+// What a queued row costs beside its bytes; keeps empty messages from being free (measured: see
+// flow tests).
 inline constexpr std::size_t kRowOverheadBytes = 64;
 
-// --- Back-pressure ----------------------------------------------------------------------------------------
-inline constexpr Duration kHoldBack = std::chrono::milliseconds(100);   // in any...
-inline constexpr Duration kHoldBackWindow = std::chrono::seconds(1);    // ...second
+// --- Back-pressure -------------------------------------------------------------------------------
+inline constexpr Duration kHoldBack = std::chrono::milliseconds(100);  // in any...
+inline constexpr Duration kHoldBackWindow = std::chrono::seconds(1);   // ...second
 inline constexpr Duration kDefaultBlockTimeout = std::chrono::seconds(5);
 inline constexpr Duration kMaxBlockTimeout = std::chrono::seconds(60);
 
-// --- Peers ------------------------------------------------------------------------------------------------
-inline constexpr std::size_t kMaxPeers = 4096;          // rows of the member table
-inline constexpr std::size_t kMaxLinks = 96;            // links of one peer, replacements included
+// --- Peers ---------------------------------------------------------------------------------------
+inline constexpr std::size_t kMaxPeers = 4096;  // rows of the member table
+inline constexpr std::size_t kMaxLinks = 96;    // links of one peer, replacements included
 inline constexpr std::size_t kMaxAddressesPerPeer = 8;
-inline constexpr std::size_t kMaxAddressBytes = 280;    // a DNS name of 253, brackets and a port
+inline constexpr std::size_t kMaxAddressBytes = 280;  // a DNS name of 253, brackets and a port
 inline constexpr std::size_t kMaxSeeds = 64;
-inline constexpr std::size_t kMaxRecordBytes = 4096;      // one PeerRecord
-inline constexpr std::size_t kMaxCertificateBytes = 4096; // DER; ours are about 700
+inline constexpr std::size_t kMaxRecordBytes = 4096;       // one PeerRecord
+inline constexpr std::size_t kMaxCertificateBytes = 4096;  // DER; ours are about 700
 
-// --- Timers -----------------------------------------------------------------------------------------------
+// --- Timers --------------------------------------------------------------------------------------
 inline constexpr Duration kHeartbeat = std::chrono::seconds(2);
-inline constexpr Duration kSuspectAfter = std::chrono::milliseconds(4200);  // two missed heartbeats and a bit
-inline constexpr Duration kDeadAfter = std::chrono::milliseconds(5500);     // the issue allows 6 s
+inline constexpr Duration kSuspectAfter =
+    std::chrono::milliseconds(4200);  // two missed heartbeats and a bit
+inline constexpr Duration kDeadAfter = std::chrono::milliseconds(5500);  // the issue allows 6 s
 static_assert(kSuspectAfter > 2 * kHeartbeat && kDeadAfter > kSuspectAfter);
 inline constexpr Duration kInterestAckTimeout = std::chrono::seconds(1);
 inline constexpr Duration kRedialMin = std::chrono::milliseconds(500);
 inline constexpr Duration kRedialMax = std::chrono::seconds(10);
 inline constexpr Duration kDialTimeout = std::chrono::seconds(5);
-inline constexpr Duration kPeerMemory = std::chrono::hours(24);  // how long a lost peer is sought and shown
+inline constexpr Duration kPeerMemory =
+    std::chrono::hours(24);  // how long a lost peer is sought and shown
 
 }  // namespace peermesh
 

@@ -1,4 +1,5 @@
-// Why messages are lost: one list for frames, metrics and logs. Numbers are those of peermesh.v1.LossReason.
+// Why messages are lost: one list for frames, metrics and logs. Numbers are those of
+// peermesh.v1.LossReason.
 #ifndef PEERMESH_MESH_BASE_LOSS_H_
 #define PEERMESH_MESH_BASE_LOSS_H_
 

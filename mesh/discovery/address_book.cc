@@ -8,9 +8,11 @@
 namespace peermesh::discovery {
 namespace {
 
-// How long the peer with the larger id leaves the first dial to the other: a few round trips and a handshake.
+// How long the peer with the larger id leaves the first dial to the other: a few round trips and a
+// handshake.
 constexpr Duration kYield = std::chrono::milliseconds(300);
-// A link that lived this long was a working one: guess, twice the longest handshake of crossed dials.
+// A link that lived this long was a working one: guess, twice the longest handshake of crossed
+// dials.
 constexpr Duration kLasting = std::chrono::seconds(2);
 // Everybody due at once is spread over this, so that a healed network is not met by one burst.
 constexpr Duration kSpread = std::chrono::milliseconds(50);
@@ -52,7 +54,8 @@ void AddressBook::Forget(PeerId peer) {
 AddressBook::Attempt AddressBook::Start(Target& target, Flight flight) {
   PM_CHECK(!target.addresses.empty() && !target.dialling);
   const DialId dial{next_dial_++};
-  Attempt attempt{dial, target.addresses[target.next_address % target.addresses.size()], flight.peer};
+  Attempt attempt{dial, target.addresses[target.next_address % target.addresses.size()],
+                  flight.peer};
   target.next_address = (target.next_address + 1) % target.addresses.size();
   target.dialling = true;
   target.due = kNever;
@@ -177,8 +180,10 @@ void AddressBook::Unlinked(Instant now, PeerId peer) {
     target.linked = false;
     if (target.dialling || target.addresses.empty()) {
       target.due = kNever;
-    } else if (const bool lasted = now - target.linked_at >= kLasting; lasted || target.wait == Duration{}) {
-      // At once: either the process is gone and the dial is refused, which settles it, or it is there.
+    } else if (const bool lasted = now - target.linked_at >= kLasting;
+               lasted || target.wait == Duration{}) {
+      // At once: either the process is gone and the dial is refused, which settles it, or it is
+      // there.
       target.wait = lasted ? Duration{} : kRedialMin;
       target.due = now;
     } else {
@@ -199,7 +204,8 @@ void AddressBook::Rest(PeerId peer) {
 
 std::optional<AddressBook::Attempt> AddressBook::Replace(Instant, PeerId peer) {
   const auto it = peers_.find(peer);
-  if (it == peers_.end() || it->second.dialling || it->second.addresses.empty()) return std::nullopt;
+  if (it == peers_.end() || it->second.dialling || it->second.addresses.empty())
+    return std::nullopt;
   return Start(it->second, {peer, std::nullopt});
 }
 
@@ -221,7 +227,8 @@ void AddressBook::CheckInvariants() const {
   PM_CHECK(peers_.size() <= kMaxPeers + kMaxLinks);
   for (const auto& [dial, flight] : flights_) {
     PM_CHECK(dial.value < next_dial_);
-    PM_CHECK(!flight.seed || (*flight.seed < seeds_.size() && seeds_[*flight.seed].target.dialling));
+    PM_CHECK(!flight.seed ||
+             (*flight.seed < seeds_.size() && seeds_[*flight.seed].target.dialling));
     PM_CHECK(!(flight.seed && flight.peer));
   }
 }

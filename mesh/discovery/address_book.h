@@ -1,20 +1,24 @@
 // Whom to dial next, where, and when.
 //
-// Targets are seeds (an address whose owner is unknown until it answers) and peers (an id with addresses from
-// its signed record). Rules:
-//  * Seeds and peers are sought until they are linked, for ever (seeds) or for kPeerMemory (peers): a mesh that
-//    was split always finds itself again.
-//  * Waiting times are drawn, not doubled in step: uniform in [kRedialMin, 3 x the last one], at most
-//    kRedialMax (decorrelated jitter, Brooker 2015), so peers that lost the same host do not come back as one.
-//  * The first link that comes up makes every lost target due at once: the path that healed is probably
-//    everybody's.
-//  * Of two peers that know each other, the one with the smaller id dials first; the other waits kYield
-//    before it tries too, which saves most crossed dials.
-//  * A lost link is sought again at once, but not twice in a row unless it lasted: then it counts as a failed try.
-//  * Addresses of one target are tried in turn. A seed whose owner is known, and linked or being dialled, waits.
+// Targets are seeds (an address whose owner is unknown until it answers) and peers (an id with
+// addresses from its signed record). Rules:
+//  * Seeds and peers are sought until they are linked, for ever (seeds) or for kPeerMemory (peers):
+//    a mesh that was split always finds itself again.
+//  * Waiting times are drawn, not doubled in step: uniform in [kRedialMin, 3 x the last one], at
+//    most kRedialMax (decorrelated jitter, Brooker 2015), so peers that lost the same host do not
+//    come back as one.
+//  * The first link that comes up makes every lost target due at once: the path that healed is
+//    probably everybody's.
+//  * Of two peers that know each other, the one with the smaller id dials first; the other waits
+//    kYield before it tries too, which saves most crossed dials.
+//  * A lost link is sought again at once, but not twice in a row unless it lasted: then it counts
+//    as a failed try.
+//  * Addresses of one target are tried in turn. A seed whose owner is known, and linked or being
+//    dialled, waits.
 //
-// Bounds: kMaxSeeds, kMaxPeers. An attacker's record can make us dial addresses of its choice at this pace;
-// what answers there must prove to be that peer. Not thread-safe; owned by the node's turn.
+// Bounds: kMaxSeeds, kMaxPeers. An attacker's record can make us dial addresses of its choice at
+// this pace; what answers there must prove to be that peer. Not thread-safe; owned by the node's
+// turn.
 #ifndef PEERMESH_MESH_DISCOVERY_ADDRESS_BOOK_H_
 #define PEERMESH_MESH_DISCOVERY_ADDRESS_BOOK_H_
 

@@ -1,10 +1,12 @@
 // What waits to be written to one link or one session: first in, first out, bounded in bytes.
 //
-// One write is outstanding at a time; while it is, pieces gather and leave together. The owner decides what
-// to do at the bound (see pressure.h); the outbox only counts and, when told, gives up its oldest pieces.
+// One write is outstanding at a time; while it is, pieces gather and leave together. The owner
+// decides what to do at the bound (see pressure.h); the outbox only counts and, when told, gives up
+// its oldest pieces.
 //
-// What counts is the memory held: a piece that wants one small message of a large batch keeps the batch's whole
-// buffer alive, so it is charged for it. Neighbours that share a buffer are charged once.
+// What counts is the memory held: a piece that wants one small message of a large batch keeps the
+// batch's whole buffer alive, so it is charged for it. Neighbours that share a buffer are charged
+// once.
 //
 // `Piece` has `bytes()` and `batch`. Not thread-safe; owned by the node's turn.
 #ifndef PEERMESH_MESH_FLOW_OUTBOX_H_

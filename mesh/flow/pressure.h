@@ -4,13 +4,14 @@
 //     ^------ below half ----------'                                    |
 //     ^------ below half ------------------------------------------------'
 //
-// Holding: senders wait. A queue may hold for kHoldBack in any kHoldBackWindow (hold_budget.h), so one slow
-// reader costs the others at most a tenth of their time; a reader that asked for BLOCK may hold for its own
-// timeout without a break. Slow: senders go on, and when the queue is full its oldest half is dropped behind
-// a gap.
+// Holding: senders wait. A queue may hold for kHoldBack in any kHoldBackWindow (hold_budget.h), so
+// one slow reader costs the others at most a tenth of their time; a reader that asked for BLOCK may
+// hold for its own timeout without a break. Slow: senders go on, and when the queue is full its
+// oldest half is dropped behind a gap.
 //
-// What an attacker gains who never reads: 100 ms of every second from those who publish to it, or the block
-// timeout once (then it is slow). Nothing here allocates. Not thread-safe; owned by the node's turn.
+// What an attacker gains who never reads: 100 ms of every second from those who publish to it, or
+// the block timeout once (then it is slow). Nothing here allocates. Not thread-safe; owned by the
+// node's turn.
 #ifndef PEERMESH_MESH_FLOW_PRESSURE_H_
 #define PEERMESH_MESH_FLOW_PRESSURE_H_
 

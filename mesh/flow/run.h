@@ -1,8 +1,8 @@
 // The unit that moves: a run of numbers of one channel of one origin, with the messages it holds.
 //
-// Numbers count per (origin, epoch, channel). A run accounts for [first, next): each number in it is an item
-// (a message), lost (the first `lost` numbers), or skipped (not meant for this receiver). So a receiver that
-// sees runs in order knows of every number what became of it.
+// Numbers count per (origin, epoch, channel). A run accounts for [first, next): each number in it
+// is an item (a message), lost (the first `lost` numbers), or skipped (not meant for this
+// receiver). So a receiver that sees runs in order knows of every number what became of it.
 //
 // Plain data; owned by whoever holds it.
 #ifndef PEERMESH_MESH_FLOW_RUN_H_
@@ -31,7 +31,8 @@ struct Run {
   std::uint64_t next = 0;  // first <= next
   std::uint64_t lost = 0;  // [first, first + lost) were meant for the receiver and dropped
   LossReason lost_reason = LossReason::kNone;
-  // The receiver should expect `first` next: whatever it has not seen of earlier numbers is missing.
+  // The receiver should expect `first` next: whatever it has not seen of earlier numbers is
+  // missing.
   bool mark = false;
   std::int64_t publish_time_us = 0;  // unix microseconds
   BatchRef batch;                    // null when there are no items
@@ -55,7 +56,8 @@ struct Run {
   }
 };
 
-// What goes to a session: messages with the subscriptions they matched, or the news that some are missing.
+// What goes to a session: messages with the subscriptions they matched, or the news that some are
+// missing.
 struct Delivery {
   PeerId origin;
   std::uint64_t epoch = 0;
@@ -63,8 +65,8 @@ struct Delivery {
   std::int64_t publish_time_us = 0;
   BatchRef batch;  // null: this is a gap
   std::vector<Item> items;
-  // Ids the session gave its subscriptions. One id: it holds for all items; else cut up by matched_counts,
-  // one count per item.
+  // Ids the session gave its subscriptions. One id: it holds for all items; else cut up by
+  // matched_counts, one count per item.
   std::vector<std::uint32_t> matched;
   std::vector<std::uint32_t> matched_counts;
   // A gap: [gap_from, gap_to] will not come.

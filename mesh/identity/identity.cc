@@ -33,14 +33,10 @@ std::array<std::uint8_t, 32> Sha256(std::string_view bytes) {
 
 const char* ToString(Role role) {
   switch (role) {
-    case Role::kPeer:
-      return "peer";
-    case Role::kClient:
-      return "client";
-    case Role::kAdmin:
-      return "admin";
-    case Role::kCa:
-      return "ca";
+    case Role::kPeer: return "peer";
+    case Role::kClient: return "client";
+    case Role::kAdmin: return "admin";
+    case Role::kCa: return "ca";
   }
   return "unknown";
 }

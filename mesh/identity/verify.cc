@@ -70,13 +70,10 @@ bool FitsRole(const Certificate& certificate, Role role) {
   if ((X509_get_extension_flags(x509) & EXFLAG_XKUSAGE) == 0) return false;
   const auto usage = X509_get_extended_key_usage(x509) & (XKU_SSL_SERVER | XKU_SSL_CLIENT);
   switch (role) {
-    case Role::kPeer:
-      return usage == (XKU_SSL_SERVER | XKU_SSL_CLIENT);
+    case Role::kPeer: return usage == (XKU_SSL_SERVER | XKU_SSL_CLIENT);
     case Role::kClient:
-    case Role::kAdmin:
-      return usage == XKU_SSL_CLIENT;
-    case Role::kCa:
-      return usage == XKU_SSL_SERVER;
+    case Role::kAdmin: return usage == XKU_SSL_CLIENT;
+    case Role::kCa: return usage == XKU_SSL_SERVER;
   }
   return false;
 }
@@ -96,26 +93,16 @@ absl::Status BadRoot(const char* what) {
 
 const char* ToString(Refusal refusal) {
   switch (refusal) {
-    case Refusal::kNoCertificate:
-      return "no_certificate";
-    case Refusal::kMalformed:
-      return "malformed";
-    case Refusal::kWrongCa:
-      return "wrong_ca";
-    case Refusal::kExpired:
-      return "expired";
-    case Refusal::kNotYetValid:
-      return "not_yet_valid";
-    case Refusal::kBadIdentity:
-      return "bad_identity";
-    case Refusal::kKeyMismatch:
-      return "key_mismatch";
-    case Refusal::kWrongPeer:
-      return "wrong_peer";
-    case Refusal::kWrongRole:
-      return "wrong_role";
-    case Refusal::kDenied:
-      return "denied";
+    case Refusal::kNoCertificate: return "no_certificate";
+    case Refusal::kMalformed: return "malformed";
+    case Refusal::kWrongCa: return "wrong_ca";
+    case Refusal::kExpired: return "expired";
+    case Refusal::kNotYetValid: return "not_yet_valid";
+    case Refusal::kBadIdentity: return "bad_identity";
+    case Refusal::kKeyMismatch: return "key_mismatch";
+    case Refusal::kWrongPeer: return "wrong_peer";
+    case Refusal::kWrongRole: return "wrong_role";
+    case Refusal::kDenied: return "denied";
   }
   return "unknown";
 }

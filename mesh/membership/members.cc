@@ -11,8 +11,9 @@ namespace {
 
 constexpr std::size_t kMinPrefix = 4;  // shorter ones are typing accidents
 
-// How long a peer whose link broke stays suspect before it is dead, when no dial settles the matter sooner: a
-// link that was lost soon after it came up is redialled late, and a killed peer must be seen dead within 1 s.
+// How long a peer whose link broke stays suspect before it is dead, when no dial settles the matter
+// sooner: a link that was lost soon after it came up is redialled late, and a killed peer must be
+// seen dead within 1 s.
 constexpr Duration kSuspicion = std::chrono::milliseconds(800);
 static_assert(kSuspicion <= kDeadAfter - kSuspectAfter, "a broken link tells more than silence");
 
@@ -118,7 +119,8 @@ bool Members::Describe(Instant now, const Description& description, StateReason 
   row.addresses = description.addresses;
   row.metrics_address = description.metrics_address;
   row.software = description.software;
-  if (row.connection != Connection::kConnected) row.epoch = description.epoch;  // the link knows better
+  if (row.connection != Connection::kConnected)
+    row.epoch = description.epoch;  // the link knows better
   row.certificate_expiry = std::max(row.certificate_expiry, description.certificate_expiry);
   PM_CHECK(row.addresses.size() <= kMaxAddressesPerPeer);
   if (row.state == State::kLeft) Set(now, row, State::kSuspect, how);  // it is back
@@ -127,7 +129,8 @@ bool Members::Describe(Instant now, const Description& description, StateReason 
 }
 
 void Members::LinkUp(Instant now, PeerId peer, std::string_view name, std::uint64_t epoch,
-                     std::string_view software, WallTime certificate_expiry, std::uint8_t direction) {
+                     std::string_view software, WallTime certificate_expiry,
+                     std::uint8_t direction) {
   PM_CHECK(direction == 1 || direction == 2);
   if (!rows_.contains(peer)) {
     // Links are bounded far below the rows, so there is always one without.
@@ -138,7 +141,8 @@ void Members::LinkUp(Instant now, PeerId peer, std::string_view name, std::uint6
   row.name = std::string(name);
   row.epoch = epoch;
   row.software = std::string(software);
-  // A server goes on showing the old one for a moment after its renewal, which its record has told us of.
+  // A server goes on showing the old one for a moment after its renewal, which its record has told
+  // us of.
   row.certificate_expiry = std::max(row.certificate_expiry, certificate_expiry);
   row.connection = Connection::kConnected;
   row.connection_reason = StateReason::kLinkUp;
@@ -208,7 +212,8 @@ void Members::DialFailed(Instant now, PeerId peer, StateReason why) {
   row.connection = Connection::kDisconnected;
   row.connection_reason = why;
   changes_[peer] = {row, false};
-  // Nobody listens where it was: the process is gone. Other failures tell less, and time does the rest.
+  // Nobody listens where it was: the process is gone. Other failures tell less, and time does the
+  // rest.
   if (row.state == State::kSuspect && why == StateReason::kConnectionRefused) Lose(now, row, why);
 }
 
@@ -219,7 +224,8 @@ void Members::Left(Instant now, PeerId peer) {
   Set(now, it->second, State::kLeft, StateReason::kGoodbye);
 }
 
-void Members::Belief(Instant now, PeerId from, PeerId about, std::uint64_t incarnation, bool linked, bool left) {
+void Members::Belief(Instant now, PeerId from, PeerId about, std::uint64_t incarnation, bool linked,
+                     bool left) {
   if (about == self_ || from == about) return;
   const auto it = rows_.find(about);
   if (it == rows_.end()) return;
@@ -231,7 +237,8 @@ void Members::Belief(Instant now, PeerId from, PeerId about, std::uint64_t incar
   } else {
     vouchers.erase(from);
     const bool lost = vouchers.empty() && row.state == State::kUnreachable;
-    // A goodbye is said to everybody; one heard second-hand counts once our own view agrees it is gone.
+    // A goodbye is said to everybody; one heard second-hand counts once our own view agrees it is
+    // gone.
     if (left && IsLost(row.state) && vouchers.empty() && incarnation >= row.incarnation) {
       Set(now, row, State::kLeft, StateReason::kGoodbye);
     } else if (lost) {
@@ -335,7 +342,8 @@ std::uint64_t Members::Digest() const {
   peermesh::Digest digest;
   for (const auto& [id, row] : rows_) {
     digest.Add(id).Add(row.incarnation).Add(row.epoch).Add(row.since).Add(row.name);
-    digest.Add(static_cast<std::uint64_t>(row.state)).Add(static_cast<std::uint64_t>(row.connection));
+    digest.Add(static_cast<std::uint64_t>(row.state))
+        .Add(static_cast<std::uint64_t>(row.connection));
     digest.Add(static_cast<std::uint64_t>(row.reason));
   }
   for (const auto& [about, vouchers] : vouchers_) {

@@ -1,17 +1,21 @@
 // Who is in the mesh and how they are, as this peer sees it.
 //
 // Rules:
-//  * A peer with a link is alive. Evidence beats hearsay: what others say moves a peer only between dead,
-//    unreachable and left, never against a link of ours.
-//  * Silence: suspect after kSuspectAfter, dead after kDeadAfter (the link is closed then). A broken link is
-//    suspicion at once; a refused dial right after it is death at once: the process is gone, its host is not.
-//  * A goodbye is final for that incarnation. A record with a larger incarnation, or a new link, revives.
+//  * A peer with a link is alive. Evidence beats hearsay: what others say moves a peer only between
+//    dead, unreachable and left, never against a link of ours.
+//  * Silence: suspect after kSuspectAfter, dead after kDeadAfter (the link is closed then). A
+//    broken link is suspicion at once; a refused dial right after it is death at once: the process
+//    is gone, its host is not.
+//  * A goodbye is final for that incarnation. A record with a larger incarnation, or a new link,
+//    revives.
 //  * Dead while others hold a link to it: unreachable. It is our path that is broken, not the peer.
-//  * Rows are kept kPeerMemory after a peer was last alive, at most kMaxPeers: when full, the dead and the left
-//    go first, oldest first; the living are never pushed out by newcomers, and nobody with a link ever is.
+//  * Rows are kept kPeerMemory after a peer was last alive, at most kMaxPeers: when full, the dead
+//    and the left go first, oldest first; the living are never pushed out by newcomers, and nobody
+//    with a link ever is.
 //
-// An attacker with a valid certificate can claim links to dead peers (they show as unreachable instead of
-// dead) and nothing else. Times come from the caller. Not thread-safe; owned by the node's turn.
+// An attacker with a valid certificate can claim links to dead peers (they show as unreachable
+// instead of dead) and nothing else. Times come from the caller. Not thread-safe; owned by the
+// node's turn.
 #ifndef PEERMESH_MESH_MEMBERSHIP_MEMBERS_H_
 #define PEERMESH_MESH_MEMBERSHIP_MEMBERS_H_
 
@@ -30,9 +34,20 @@
 namespace peermesh::membership {
 
 // Numbers are those of peermesh.v1.PeerState.
-enum class State : std::uint8_t { kAlive = 1, kSuspect = 2, kDead = 3, kLeft = 4, kUnreachable = 5 };
+enum class State : std::uint8_t {
+  kAlive = 1,
+  kSuspect = 2,
+  kDead = 3,
+  kLeft = 4,
+  kUnreachable = 5
+};
 // Numbers are those of peermesh.v1.ConnectionState.
-enum class Connection : std::uint8_t { kIdle = 1, kConnecting = 2, kConnected = 3, kDisconnected = 4 };
+enum class Connection : std::uint8_t {
+  kIdle = 1,
+  kConnecting = 2,
+  kConnected = 3,
+  kDisconnected = 4
+};
 
 // Why a peer or its connection is in its state.
 enum class StateReason : std::uint8_t {
@@ -46,9 +61,9 @@ enum class StateReason : std::uint8_t {
   kConnectionRefused,  // nobody listens at its address
   kDialTimeout,
   kDialUnreachable,
-  kDialRejected,       // TLS or hello failed
-  kGoodbye,            // it said it leaves
-  kStalled,            // it stopped reading
+  kDialRejected,  // TLS or hello failed
+  kGoodbye,       // it said it leaves
+  kStalled,       // it stopped reading
   kProtocolError,
 };
 // "HEARTBEAT_TIMEOUT"; empty for kNone.
@@ -94,18 +109,19 @@ class Members {
   bool Describe(Instant now, const Description& description, StateReason how);
 
   // A link to the peer came up / is gone / went silent.
-  void LinkUp(Instant now, PeerId peer, std::string_view name, std::uint64_t epoch, std::string_view software,
-              WallTime certificate_expiry, std::uint8_t direction);
+  void LinkUp(Instant now, PeerId peer, std::string_view name, std::uint64_t epoch,
+              std::string_view software, WallTime certificate_expiry, std::uint8_t direction);
   void LinkDown(Instant now, PeerId peer, StateReason why);
-  void Silent(Instant now, PeerId peer);        // missed heartbeats: suspect
-  void Heard(Instant now, PeerId peer);         // any frame: refutes suspicion
+  void Silent(Instant now, PeerId peer);  // missed heartbeats: suspect
+  void Heard(Instant now, PeerId peer);   // any frame: refutes suspicion
   void RoundTrip(PeerId peer, Duration sample);
   void Dialling(Instant now, PeerId peer);
   void DialFailed(Instant now, PeerId peer, StateReason why);
   void Left(Instant now, PeerId peer);
 
   // Hearsay: `from` has (or no longer has) a link to `about`.
-  void Belief(Instant now, PeerId from, PeerId about, std::uint64_t incarnation, bool linked, bool left);
+  void Belief(Instant now, PeerId from, PeerId about, std::uint64_t incarnation, bool linked,
+              bool left);
   // `from` is gone: what it believed is void.
   void ForgetBeliefsOf(Instant now, PeerId from);
 
@@ -120,15 +136,16 @@ class Members {
   // Which link of several stays.
   void Keep(PeerId peer, std::uint8_t direction);
 
-  // Name, id, or unique prefix of an id (at least 4 characters), this peer's id included. Names win over
-  // prefixes.
+  // Name, id, or unique prefix of an id (at least 4 characters), this peer's id included. Names win
+  // over prefixes.
   struct Lookup {
     std::optional<PeerId> peer;
     bool ambiguous = false;
   };
   Lookup Resolve(std::string_view text) const;
 
-  // Rows changed since the last call, each once, in order of id; removed rows with their last content.
+  // Rows changed since the last call, each once, in order of id; removed rows with their last
+  // content.
   struct Change {
     PeerView peer;
     bool removed = false;

@@ -13,14 +13,15 @@ namespace peermesh::node {
 inline constexpr std::size_t kRecordsPerFrameBytes = 48u << 10;
 static_assert(kRecordsPerFrameBytes + kMaxRecordBytes + kMaxCertificateBytes + 1024 <=
               kMaxControlFrameBytes);
-// Patterns in one interest frame: 256 bytes each and some overhead stay below kMaxControlFrameBytes.
+// Patterns in one interest frame: 256 bytes each and some overhead stay below
+// kMaxControlFrameBytes.
 inline constexpr std::size_t kInterestPerFrame = 200;
 static_assert(kInterestPerFrame * (kMaxSubjectBytes + 16) <= kMaxControlFrameBytes);
 // Beliefs in one frame: about 48 bytes each.
 inline constexpr std::size_t kBeliefsPerFrame = 1024;
 static_assert(kBeliefsPerFrame * 48 <= kMaxControlFrameBytes);
-// Control frames waiting on one link: all that a link can begin with, and a few. A peer that lets more wait does
-// not read.
+// Control frames waiting on one link: all that a link can begin with, and a few. A peer that lets
+// more wait does not read.
 inline constexpr std::size_t kMaxControlQueue = 1024;
 static_assert(kMaxSubscriptions / kInterestPerFrame +
                   kMaxPeers * (kMaxRecordBytes + kMaxCertificateBytes) / kRecordsPerFrameBytes +
@@ -28,8 +29,8 @@ static_assert(kMaxSubscriptions / kInterestPerFrame +
               kMaxControlQueue);
 // From here on single changes of interest give way to one snapshot when the queue is empty again.
 inline constexpr std::size_t kBusyControlQueue = kMaxControlQueue / 2;
-// Replacing a link takes a few round trips, unless a subscriber that asked for BLOCK keeps the old one from being
-// read to its end; one that takes longer is cut short.
+// Replacing a link takes a few round trips, unless a subscriber that asked for BLOCK keeps the old
+// one from being read to its end; one that takes longer is cut short.
 inline constexpr Duration kReplaceTimeout = kMaxBlockTimeout + std::chrono::seconds(5);
 // A wake-up this late means that this process was paused, not that the peers were silent.
 inline constexpr Duration kOwnPause = std::chrono::seconds(1);

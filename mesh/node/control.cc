@@ -24,7 +24,8 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
   }
   // The first answer comes at once, so a round trip is known as soon as the link is up.
   if (frame.number == 1) SendHeartbeat(now, link);
-  // Comparing makes sense once this link has told the whole: what it says first may overtake the other link.
+  // Comparing makes sense once this link has told the whole: what it says first may overtake the
+  // other link.
   const Peer& peer = peers_.at(link.peer);
   if (!link.told || link.staging) return;
   PM_CHECK(peer.interest_known);
@@ -81,8 +82,8 @@ void Node::Impl::OnFrame(Instant now, Link& link, InterestSnapshot& frame, Effec
   Acknowledge(link, peer.interest_generation);
 }
 
-// From here on every number is sent, skipped or lost with a reason. What was published since the last account
-// ended, with nobody to say whether the peer wanted it, is lost: the first marks tell.
+// From here on every number is sent, skipped or lost with a reason. What was published since the
+// last account ended, with nobody to say whether the peer wanted it, is lost: the first marks tell.
 void Node::Impl::BeginAccount(const Link& link, Peer& peer) {
   PM_CHECK(peer.outbox.empty());
   baselines_.Begin(link.peer, link.epoch, numbers_);
@@ -90,8 +91,8 @@ void Node::Impl::BeginAccount(const Link& link, Peer& peer) {
   dirty_peers_.insert(link.peer);
 }
 
-// Replaces what was known by what is staged. What goes, goes first: the old and the new together may be more
-// than a peer may have.
+// Replaces what was known by what is staged. What goes, goes first: the old and the new together
+// may be more than a peer may have.
 bool Node::Impl::ApplySnapshot(Link& link) {
   std::set<std::string> keep;
   for (const Interest& entry : link.staged) keep.insert(entry.pattern);
@@ -117,8 +118,10 @@ void Node::Impl::Acknowledge(Link& link, std::uint64_t generation) {
 
 void Node::Impl::OnFrame(Instant now, Link& link, InterestDelta& frame, Effects& out) {
   Peer& peer = peers_.at(link.peer);
-  if (peer.interest_known && frame.generation <= peer.interest_generation) return;  // came over both links
-  // What this link tells as a whole comes first; a snapshot under way is newer, or its successor follows.
+  if (peer.interest_known && frame.generation <= peer.interest_generation)
+    return;  // came over both links
+  // What this link tells as a whole comes first; a snapshot under way is newer, or its successor
+  // follows.
   if (!peer.interest_known || link.staging) return;
   if (frame.generation != peer.interest_generation + 1) return AskForSnapshot(link, out);
   for (const std::string& pattern : frame.remove) interest_.UnsetRemote(link.peer, pattern);
@@ -135,7 +138,8 @@ void Node::Impl::OnFrame(Instant now, Link& link, InterestDelta& frame, Effects&
 void Node::Impl::OnFrame(Instant, Link& link, InterestAck& frame, Effects&) {
   Peer& peer = peers_.at(link.peer);
   peer.acked = true;
-  peer.acked_generation = std::max(peer.acked_generation, std::min(frame.generation, interest_.generation()));
+  peer.acked_generation =
+      std::max(peer.acked_generation, std::min(frame.generation, interest_.generation()));
   for (PendingSubscribe& pending : subscribes_) {
     if (pending.generation <= peer.acked_generation) pending.waiting.erase(link.peer);
   }
@@ -160,7 +164,8 @@ void Node::Impl::AnnounceInterest() {
     for (auto& [id, link] : links_) {
       if (link.control.size() >= kBusyControlQueue) {
         // Applications subscribe faster than the link writes: one snapshot says it all later.
-        std::erase_if(link.control, [](const auto& f) { return std::holds_alternative<InterestDelta>(f); });
+        std::erase_if(link.control,
+                      [](const auto& f) { return std::holds_alternative<InterestDelta>(f); });
         link.snapshot_due = true;
       }
       if (!link.snapshot_due) PushControl(link, delta);
@@ -187,14 +192,16 @@ void Node::Impl::OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out) 
       Broadcast(PeerStates{{BeliefAbout(link.peer)}}, link.peer);
       return;
     case GoodbyeReason::kReplaced:
-      // The other side has read all we sent here. What it sent before its end we still have to read.
+      // The other side has read all we sent here. What it sent before its end we still have to
+      // read.
       if (link.id == peer.loser) link.farewell_received = true;
       return MaybeRetire(now, peer, out);
     case GoodbyeReason::kDuplicate:
     case GoodbyeReason::kMisbehaved:
       return DropLink(now, link.id,
-                      frame.reason == GoodbyeReason::kDuplicate ? membership::StateReason::kLinkClosed
-                                                                : membership::StateReason::kProtocolError,
+                      frame.reason == GoodbyeReason::kDuplicate
+                          ? membership::StateReason::kLinkClosed
+                          : membership::StateReason::kProtocolError,
                       true, out);
   }
 }

@@ -5,9 +5,9 @@
 
 namespace peermesh::node {
 
-// Says what everything so far became of, with nothing queued in between: what was sent is behind this frame on
-// the same lane, the rest up to now was not meant for the peer. The first marks of a link account for all that
-// was ever meant for it; later ones for what this link carried.
+// Says what everything so far became of, with nothing queued in between: what was sent is behind
+// this frame on the same lane, the rest up to now was not meant for the peer. The first marks of a
+// link account for all that was ever meant for it; later ones for what this link carried.
 void Node::Impl::AddMarks(Peer& peer, Link& link, DataFrame& frame) {
   PM_CHECK(peer.outbox.empty() && peer.interest_known);
   const bool first = !std::exchange(link.marked, true);
@@ -46,17 +46,19 @@ void Node::Impl::FlushData(Instant now, Peer& peer, Effects& out) {
   SendEnd(peer, out);
   Link& link = *FindLink(peer.sending);
   PM_CHECK(peer.interest_known || peer.outbox.empty());
-  if (!link.data_busy && !link.end_queued && peer.interest_known && (!peer.outbox.empty() || link.marks_due)) {
+  if (!link.data_busy && !link.end_queued && peer.interest_known &&
+      (!peer.outbox.empty() || link.marks_due)) {
     DataFrame frame;
-    // Marks say what the next run begins with, so they go out only when nothing is queued before them; a
-    // run's own first number says the same for its channel.
+    // Marks say what the next run begins with, so they go out only when nothing is queued before
+    // them; a run's own first number says the same for its channel.
     if (link.marks_due && peer.outbox.empty()) {
       AddMarks(peer, link, frame);
       link.marks_due = false;
     }
     for (flow::Run& run : peer.outbox.TakeUpTo(kFlushBytes)) {
       stats_.sent_messages += run.items.size();
-      for (const flow::Item& item : run.items) stats_.sent_bytes += run.batch->rows[item.row].record_length;
+      for (const flow::Item& item : run.items)
+        stats_.sent_bytes += run.batch->rows[item.row].record_length;
       frame.runs.push_back(std::move(run));
     }
     if (!frame.runs.empty()) {
@@ -87,8 +89,12 @@ void Node::Impl::Overflow(Peer& peer, Effects& out) {
     peer.outbox.PushFront(std::move(run));
   }
   stats_.dropped_messages[static_cast<std::size_t>(LossReason::kSlowLink)] += messages;
-  out.push_back(Note{NoteKind::kLinkSlow, FindLink(peer.winner)->peer, {}, peer.winner,
-                     static_cast<std::uint8_t>(LossReason::kSlowLink), messages});
+  out.push_back(Note{NoteKind::kLinkSlow,
+                     FindLink(peer.winner)->peer,
+                     {},
+                     peer.winner,
+                     static_cast<std::uint8_t>(LossReason::kSlowLink),
+                     messages});
 }
 
 bool Node::Impl::MayRead(const Peer& peer, const Link& link) const {
@@ -97,7 +103,8 @@ bool Node::Impl::MayRead(const Peer& peer, const Link& link) const {
   return true;
 }
 
-// Grants the next data frame unless the last one filled somebody's queue, or came faster than allowed.
+// Grants the next data frame unless the last one filled somebody's queue, or came faster than
+// allowed.
 void Node::Impl::MaybeGrant(Instant now, Peer& peer, Effects& out) {
   std::erase_if(peer.waits_for, [&](SessionId id) {
     const auto it = sessions_.find(id);
@@ -155,7 +162,8 @@ void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out
   PayOwed(now, peer);
   peer.waits_for.insert(peer.waits_for.end(), fed.begin(), fed.end());
   std::sort(peer.waits_for.begin(), peer.waits_for.end());
-  peer.waits_for.erase(std::unique(peer.waits_for.begin(), peer.waits_for.end()), peer.waits_for.end());
+  peer.waits_for.erase(std::unique(peer.waits_for.begin(), peer.waits_for.end()),
+                       peer.waits_for.end());
   if (frame.end) {
     link.end_received = true;
     MaybeRetire(now, peer, out);  // may end the life of `link`
@@ -163,12 +171,14 @@ void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out
   MaybeGrant(now, peer, out);
 }
 
-// A frame may be larger than a burst: it is read whole, and the next one waits until all of it is paid for.
+// A frame may be larger than a burst: it is read whole, and the next one waits until all of it is
+// paid for.
 void Node::Impl::PayOwed(Instant now, Peer& peer) {
   peer.grant_at = kNever;
   const auto pay = [&](limits::Gcra& bucket, const limits::Rate& rate, std::uint64_t& owed) {
     while (owed > 0) {
-      const std::uint64_t part = rate.unlimited() ? owed : std::min(owed, static_cast<std::uint64_t>(rate.burst));
+      const std::uint64_t part =
+          rate.unlimited() ? owed : std::min(owed, static_cast<std::uint64_t>(rate.burst));
       PM_CHECK(part > 0);
       if (const auto until = bucket.TryTake(rate, static_cast<std::int64_t>(part), now)) {
         PM_CHECK(*until > now && *until != kNever);
@@ -189,7 +199,8 @@ void Node::Impl::ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector
   if (const auto hole = receipts_.Expect(origin, run.channel, run.first)) {
     // Before the first word on this channel a link was lost; after it there is no excuse.
     const bool seen = (link.channels_seen & channel_bit) != 0;
-    AnnounceGap(now, link, run.channel, *hole, seen ? LossReason::kMissing : LossReason::kLinkLost, out);
+    AnnounceGap(now, link, run.channel, *hole, seen ? LossReason::kMissing : LossReason::kLinkLost,
+                out);
   }
   link.channels_seen |= channel_bit;
   if (const auto lost = receipts_.Lose(origin, run.channel, run.first, run.first + run.lost)) {

@@ -54,17 +54,17 @@ struct Deliver {
 enum class Refusal : std::uint8_t {
   kNone = 0,
   kDraining,
-  kRateLimited,       // retry_after is set
-  kUnknownPeer,       // the target matches no peer
-  kAmbiguousPeer,     // the target matches several peers
-  kPeerUnreachable,   // the target is known and cannot be reached
-  kNoSubscribers,     // the target holds no matching subscription
+  kRateLimited,      // retry_after is set
+  kUnknownPeer,      // the target matches no peer
+  kAmbiguousPeer,    // the target matches several peers
+  kPeerUnreachable,  // the target is known and cannot be reached
+  kNoSubscribers,    // the target holds no matching subscription
   kTooManySubscriptions,
   kTooManyLeadingWildcards,
   kDuplicateSubscription,  // the id is in use in this session
   kTooManySessions,
-  kSlowConsumer,      // closes a session whose on_overflow is CLOSE
-  kUnknownSession,    // the request raced with the end of its session
+  kSlowConsumer,    // closes a session whose on_overflow is CLOSE
+  kUnknownSession,  // the request raced with the end of its session
 };
 
 // One run of numbers given to a publish.
@@ -79,7 +79,7 @@ struct Answer {
   RequestId request;
   SessionId session;
   Refusal refusal = Refusal::kNone;
-  const char* limit = "";    // with kRateLimited and the kTooMany...: which limit
+  const char* limit = "";  // with kRateLimited and the kTooMany...: which limit
   Duration retry_after{};
   std::vector<NumberRange> numbers;
   std::uint32_t interested_peers = 0;
@@ -131,10 +131,10 @@ enum class NoteKind : std::uint8_t {
   kLinkReplaced,
   kDuplicateLinkClosed,
   kDialFailed,
-  kSessionSlow,        // a subscriber began to lose messages
-  kLinkSlow,           // a link began to lose messages
-  kMessagesLost,       // count: numbers announced as a gap
-  kInterestResync,     // a copy of interest differed
+  kSessionSlow,     // a subscriber began to lose messages
+  kLinkSlow,        // a link began to lose messages
+  kMessagesLost,    // count: numbers announced as a gap
+  kInterestResync,  // a copy of interest differed
   kPeerMisbehaved,
 };
 
@@ -144,15 +144,17 @@ struct Note {
   PeerId peer{};
   SessionId session{};
   LinkId link{};
-  std::uint8_t reason = 0;  // the enum that belongs to the kind: StateReason, DialFailure, LossReason
+  std::uint8_t reason =
+      0;  // the enum that belongs to the kind: StateReason, DialFailure, LossReason
   std::uint64_t count = 0;
 };
 
 // The drain is complete: stop.
 struct Drained {};
 
-using Effect = std::variant<SendControl, SendData, ReadNext, Close, Dial, Deliver, Answer, Subscribed,
-                            CloseSession, SignRecord, Persist, Forget, PeerChanged, Note, Drained>;
+using Effect =
+    std::variant<SendControl, SendData, ReadNext, Close, Dial, Deliver, Answer, Subscribed,
+                 CloseSession, SignRecord, Persist, Forget, PeerChanged, Note, Drained>;
 using Effects = std::vector<Effect>;  // owned by the driver, cleared and reused every turn
 
 }  // namespace peermesh::node

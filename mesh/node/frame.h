@@ -1,7 +1,8 @@
-// What two peers say to each other, as plain data. server/wire turns these into bytes and back; a simulator
-// passes them as they are.
+// What two peers say to each other, as plain data. server/wire turns these into bytes and back; a
+// simulator passes them as they are.
 //
-// The hello is not here: links shake hands below the node, and LinkUp carries what it needs to know.
+// The hello is not here: links shake hands below the node, and LinkUp carries what it needs to
+// know.
 #ifndef PEERMESH_MESH_NODE_FRAME_H_
 #define PEERMESH_MESH_NODE_FRAME_H_
 
@@ -50,8 +51,8 @@ struct InterestAck {
 
 struct InterestRequest {};
 
-// A peer's signed description of itself. The driver has verified signature and certificate before the node
-// sees it; `encoded` is forwarded as it came.
+// A peer's signed description of itself. The driver has verified signature and certificate before
+// the node sees it; `encoded` is forwarded as it came.
 struct PeerRecord {
   PeerId id;
   std::uint64_t incarnation = 0;
@@ -79,7 +80,12 @@ struct PeerStates {
   std::vector<PeerBelief> beliefs;
 };
 
-enum class GoodbyeReason : std::uint8_t { kLeaving = 1, kDuplicate = 2, kReplaced = 3, kMisbehaved = 4 };
+enum class GoodbyeReason : std::uint8_t {
+  kLeaving = 1,
+  kDuplicate = 2,
+  kReplaced = 3,
+  kMisbehaved = 4
+};
 
 struct Goodbye {
   GoodbyeReason reason = GoodbyeReason::kLeaving;
@@ -88,8 +94,8 @@ struct Goodbye {
 // The sender has the link up and will read its data stream.
 struct LinkReady {};
 
-using ControlFrame = std::variant<Heartbeat, InterestSnapshot, InterestDelta, InterestAck, InterestRequest,
-                                  PeerRecords, PeerStates, Goodbye, LinkReady>;
+using ControlFrame = std::variant<Heartbeat, InterestSnapshot, InterestDelta, InterestAck,
+                                  InterestRequest, PeerRecords, PeerStates, Goodbye, LinkReady>;
 
 struct DataFrame {
   std::vector<flow::Run> runs;

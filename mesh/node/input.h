@@ -19,15 +19,15 @@ namespace peermesh::node {
 enum class Direction : std::uint8_t { kInbound = 1, kOutbound = 2 };
 enum class Lane : std::uint8_t { kControl, kData };
 
-// A link shook hands: both streams are open and the other side is in this mesh. The peer is who TLS says.
-// The driver reads control frames from now on by itself; data frames by ReadNext only.
+// A link shook hands: both streams are open and the other side is in this mesh. The peer is who TLS
+// says. The driver reads control frames from now on by itself; data frames by ReadNext only.
 struct LinkUp {
   LinkId link;
   PeerId peer;
   DialId dial;  // {} when inbound
   Direction direction = Direction::kInbound;
-  // Which dial of the dialler made it: inbound, what its hello says; outbound, `dial.value`. Both ends need the
-  // same to agree which of two links is the newer.
+  // Which dial of the dialler made it: inbound, what its hello says; outbound, `dial.value`. Both
+  // ends need the same to agree which of two links is the newer.
   std::uint64_t dial_count = 0;
   std::string name;  // from the certificate
   std::uint64_t epoch = 0;
@@ -69,13 +69,13 @@ struct SendDone {
 };
 
 enum class DialFailure : std::uint8_t {
-  kRefused = 1,    // nobody listens there
-  kUnreachable,    // no route, name not resolved
-  kTimeout,        // no answer in kDialTimeout
-  kRejected,       // TLS or hello refused by either side
-  kWrongPeer,      // somebody else answered
-  kSelf,           // we dialled ourselves
-  kTransport,      // broke during the handshake
+  kRefused = 1,  // nobody listens there
+  kUnreachable,  // no route, name not resolved
+  kTimeout,      // no answer in kDialTimeout
+  kRejected,     // TLS or hello refused by either side
+  kWrongPeer,    // somebody else answered
+  kSelf,         // we dialled ourselves
+  kTransport,    // broke during the handshake
 };
 
 // A Dial came to nothing. Exactly one of LinkUp and DialFailed answers each Dial.
@@ -94,13 +94,14 @@ struct SessionClosed {
   SessionId session;
 };
 
-// An application handed over a batch. Answered by exactly one Answer; a session has at most one unanswered.
+// An application handed over a batch. Answered by exactly one Answer; a session has at most one
+// unanswered.
 struct Publish {
   RequestId request;
   SessionId session;
   BatchRef batch;
-  WallTime now{};       // becomes the publish time
-  std::string target;   // empty: everybody; else a name, id or unique id prefix
+  WallTime now{};      // becomes the publish time
+  std::string target;  // empty: everybody; else a name, id or unique id prefix
 };
 
 struct Subscription {
@@ -141,8 +142,8 @@ struct DrainRequested {
 };
 
 using Input = std::variant<LinkUp, LinkDown, ControlIn, DataIn, SendDone, DialFailed, SessionOpened,
-                           SessionClosed, Publish, Subscribe, Unsubscribe, DeliverDone, RecordSigned,
-                           CredentialsRenewed, DrainRequested>;
+                           SessionClosed, Publish, Subscribe, Unsubscribe, DeliverDone,
+                           RecordSigned, CredentialsRenewed, DrainRequested>;
 
 }  // namespace peermesh::node
 

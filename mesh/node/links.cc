@@ -1,11 +1,12 @@
 // Links: up, down, replacement without a break, heartbeats, and the control lane.
 //
-// Two links to one peer. Both ends keep the same one: a newer epoch beats an older, the one dialled later beats
-// the other of two that one side dialled, and of two dialled by different sides the one dialled by the smaller
-// id stays. The winner carries data once the other side has said LinkReady on it; the loser carries what was
-// under way, then `end`. A receiver reads the loser to its end before it looks at the winner, so order
-// survives. Who has sent its own end and read the other's says Goodbye{kReplaced}, and only when both have said
-// it the loser is closed: a link closed earlier would take unread messages with it.
+// Two links to one peer. Both ends keep the same one: a newer epoch beats an older, the one dialled
+// later beats the other of two that one side dialled, and of two dialled by different sides the one
+// dialled by the smaller id stays. The winner carries data once the other side has said LinkReady
+// on it; the loser carries what was under way, then `end`. A receiver reads the loser to its end
+// before it looks at the winner, so order survives. Who has sent its own end and read the other's
+// says Goodbye{kReplaced}, and only when both have said it the loser is closed: a link closed
+// earlier would take unread messages with it.
 #include <algorithm>
 
 #include "mesh/node/node_impl.h"
@@ -26,8 +27,8 @@ StateReason ReasonOf(DownReason why) {
   return StateReason::kLinkBroken;
 }
 
-// Part of a certificate's remaining life after which the dialler replaces the link: later than the last
-// moment of a timely renewal (80 %), early enough for many tries.
+// Part of a certificate's remaining life after which the dialler replaces the link: later than the
+// last moment of a timely renewal (80 %), early enough for many tries.
 constexpr int kReplaceAtPercent = 85;
 
 }  // namespace
@@ -81,7 +82,8 @@ bool Node::Impl::RefuseLink(Instant now, const LinkUp& up, Effects& out) {
   if (!self && links_.size() < kMaxLinks && !draining_) return false;
   out.push_back(Close{up.link});
   if (!up.dial) return true;
-  // To the address book the dial came to nothing, or it would wait for the end of a link that never was.
+  // To the address book the dial came to nothing, or it would wait for the end of a link that never
+  // was.
   if (self) {
     book_.IsSelf(now, up.dial);
   } else {
@@ -239,9 +241,10 @@ void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why) {
   Broadcast(PeerStates{{BeliefAbout(id)}});
 }
 
-// --- Heartbeats and the control lane --------------------------------------------------------------------------
+// --- Heartbeats and the control lane -------------------------------------------------------------
 
-// What a new link begins with, whatever the other side may still know: it costs little and is always right.
+// What a new link begins with, whatever the other side may still know: it costs little and is
+// always right.
 void Node::Impl::Greet(Instant now, Link& link) {
   PushControl(link, LinkReady{});
   SendHeartbeat(now, link);
@@ -261,14 +264,15 @@ void Node::Impl::SendHeartbeat(Instant now, Link& link) {
   beat.interest_hash = interest_.hash();
   link.heartbeat_sent_at[beat.number % kHeartbeatMemory] = now;
   PushControl(link, beat);
-  // Marks on the data lane, in order with the data: a hole nobody announced shows within a heartbeat.
+  // Marks on the data lane, in order with the data: a hole nobody announced shows within a
+  // heartbeat.
   Peer& peer = peers_.at(link.peer);
   if (peer.sending == link.id && !link.end_queued) link.marks_due = true;
   dirty_peers_.insert(link.peer);
 }
 
-// A control frame is proof of life, because that lane is always read. A data frame is none: it may have waited for
-// its grant since long before the other side went silent.
+// A control frame is proof of life, because that lane is always read. A data frame is none: it may
+// have waited for its grant since long before the other side went silent.
 void Node::Impl::HeardFrom(Instant now, Link& link) {
   link.last_heard = now;
   if (std::exchange(link.suspected, false)) members_.Heard(now, link.peer);
@@ -309,7 +313,8 @@ void Node::Impl::WakeLinks(Instant now, Effects& out) {
   }
 }
 
-// Dials once more. Should that come to nothing: again after the same part of what is left, not in a busy loop.
+// Dials once more. Should that come to nothing: again after the same part of what is left, not in a
+// busy loop.
 void Node::Impl::WakeReplacement(Instant now, Link& link, Effects& out) {
   constexpr Duration kShortest = std::chrono::seconds(1);
   link.replace_at = kNever;

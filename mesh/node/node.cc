@@ -8,13 +8,15 @@
 
 namespace peermesh::node {
 
-// --- Public face --------------------------------------------------------------------------------------------
+// --- Public face ---------------------------------------------------------------------------------
 
 absl::StatusOr<std::unique_ptr<Node>> Node::Create(Config config, Rng rng, Instant now) {
   if (config.name.empty()) return absl::InvalidArgumentError("a node needs a name");
-  if (config.epoch == 0) return absl::InvalidArgumentError("a node needs an epoch larger than its last one");
+  if (config.epoch == 0)
+    return absl::InvalidArgumentError("a node needs an epoch larger than its last one");
   if (config.seeds.size() > kMaxSeeds) {
-    return absl::InvalidArgumentError("too many seeds: at most 64; use a DNS name with several addresses");
+    return absl::InvalidArgumentError(
+        "too many seeds: at most 64; use a DNS name with several addresses");
   }
   return std::unique_ptr<Node>(new Node(std::make_unique<Impl>(std::move(config), rng, now)));
 }
@@ -22,7 +24,9 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Create(Config config, Rng rng, Insta
 Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Node::~Node() = default;
 
-void Node::Handle(Instant now, Input input, Effects& out) { impl_->Handle(now, std::move(input), out); }
+void Node::Handle(Instant now, Input input, Effects& out) {
+  impl_->Handle(now, std::move(input), out);
+}
 void Node::Wake(Instant now, Effects& out) { impl_->Wake(now, out); }
 Instant Node::NextWake() const { return impl_->NextWake(); }
 const Stats& Node::stats() const { return impl_->stats(); }
@@ -32,7 +36,7 @@ bool Node::draining() const { return impl_->draining(); }
 void Node::CheckInvariants() const { impl_->CheckInvariants(); }
 std::uint64_t Node::Digest() const { return impl_->Digest(); }
 
-// --- The turn -----------------------------------------------------------------------------------------------
+// --- The turn ------------------------------------------------------------------------------------
 
 Node::Impl::Impl(Config config, Rng rng, Instant now)
     : config_(std::move(config)),
@@ -43,10 +47,14 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
   for (const std::string& seed : config_.seeds) book_.AddSeed(now, seed);
   for (PeerRecord record : config_.remembered) {
     if (record.id == config_.self) continue;
-    const membership::Description description{record.id,       record.name,
-                                              record.incarnation, record.addresses,
-                                              record.metrics_address, record.software,
-                                              record.epoch,    record.certificate_expiry};
+    const membership::Description description{record.id,
+                                              record.name,
+                                              record.incarnation,
+                                              record.addresses,
+                                              record.metrics_address,
+                                              record.software,
+                                              record.epoch,
+                                              record.certificate_expiry};
     if (!members_.Describe(now, description, membership::StateReason::kRemembered)) continue;
     book_.Learn(now, record.id, record.addresses);
     records_[record.id] = std::move(record);
@@ -63,8 +71,9 @@ void Node::Impl::Handle(Instant now, Input input, Effects& out) {
 
 void Node::Impl::Dispatch(Instant now, Input& input, Effects& out) {
   // Facts that repeat for every message leave the deadlines of links and members alone.
-  const bool hot = std::holds_alternative<DataIn>(input) || std::holds_alternative<SendDone>(input) ||
-                   std::holds_alternative<Publish>(input) || std::holds_alternative<DeliverDone>(input);
+  const bool hot =
+      std::holds_alternative<DataIn>(input) || std::holds_alternative<SendDone>(input) ||
+      std::holds_alternative<Publish>(input) || std::holds_alternative<DeliverDone>(input);
   if (!hot) deadlines_changed_ = true;
   std::visit([&](auto& fact) { On(now, fact, out); }, input);
 }
@@ -75,7 +84,8 @@ void Node::Impl::Finish(Instant now, Effects& out) {
   ResolveSubscribes(now, out);
   while (pressure_eased_ || !dirty_sessions_.empty() || !dirty_peers_.empty()) {
     for (const SessionId id : std::exchange(dirty_sessions_, {})) {
-      if (const auto it = sessions_.find(id); it != sessions_.end()) FlushSession(now, id, it->second, out);
+      if (const auto it = sessions_.find(id); it != sessions_.end())
+        FlushSession(now, id, it->second, out);
     }
     for (const PeerId& id : std::exchange(dirty_peers_, {})) {
       if (const auto it = peers_.find(id); it != peers_.end()) FlushData(now, it->second, out);
@@ -91,7 +101,8 @@ void Node::Impl::Finish(Instant now, Effects& out) {
 }
 
 void Node::Impl::NoteOwnPause(Instant now) {
-  // Only a deadline of ours that was missed by far tells a pause of this process from silence of others.
+  // Only a deadline of ours that was missed by far tells a pause of this process from silence of
+  // others.
   if (slow_wake_ == kNever || now - slow_wake_ < kOwnPause) return;
   const Duration pause = now - slow_wake_;
   for (auto& [id, link] : links_) link.last_heard = std::min(now, link.last_heard + pause);
@@ -139,11 +150,12 @@ Instant Node::Impl::NextWake() const {
   if (sign_due_ || overrun_) return Instant{};  // at once
   Instant next = slow_wake_;
   for (const auto& [id, session] : sessions_) next = std::min(next, session.pressure.NextWake());
-  for (const auto& [id, peer] : peers_) next = std::min({next, peer.pressure.NextWake(), peer.grant_at});
+  for (const auto& [id, peer] : peers_)
+    next = std::min({next, peer.pressure.NextWake(), peer.grant_at});
   return next;
 }
 
-// --- Looking in ---------------------------------------------------------------------------------------------
+// --- Looking in ----------------------------------------------------------------------------------
 
 Census Node::Impl::TakeCensus() const {
   Census census;
@@ -254,10 +266,19 @@ void Node::Impl::CheckInvariants() const {
 std::uint64_t Node::Impl::Digest() const {
   peermesh::Digest digest;
   digest.Add(members_.Digest()).Add(book_.Digest()).Add(interest_.Digest()).Add(receipts_.Digest());
-  digest.Add(rng_.Digest()).Add(own_incarnation_).Add(draining_).Add(held_.size()).Add(subscribes_.size());
-  for (std::uint32_t channel = 0; channel < kChannels; ++channel) digest.Add(numbers_.next(channel));
+  digest.Add(rng_.Digest())
+      .Add(own_incarnation_)
+      .Add(draining_)
+      .Add(held_.size())
+      .Add(subscribes_.size());
+  for (std::uint32_t channel = 0; channel < kChannels; ++channel)
+    digest.Add(numbers_.next(channel));
   for (const auto& [id, link] : links_) {
-    digest.Add(id.value).Add(link.peer).Add(link.epoch).Add(link.last_heard).Add(link.control.size());
+    digest.Add(id.value)
+        .Add(link.peer)
+        .Add(link.epoch)
+        .Add(link.last_heard)
+        .Add(link.control.size());
   }
   for (const auto& [id, peer] : peers_) {
     digest.Add(id).Add(peer.winner.value).Add(peer.loser.value).Add(peer.outbox.bytes());
@@ -267,7 +288,9 @@ std::uint64_t Node::Impl::Digest() const {
     digest.Add(id.value).Add(session.subscriptions.size()).Add(session.outbox.bytes());
     session.pressure.AddTo(digest);
   }
-  digest.Add(stats_.published_messages).Add(stats_.delivered_messages).Add(stats_.received_messages);
+  digest.Add(stats_.published_messages)
+      .Add(stats_.delivered_messages)
+      .Add(stats_.received_messages);
   return digest.value();
 }
 

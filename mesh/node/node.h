@@ -1,10 +1,11 @@
 // The mesh controller: discovery, membership, routing, flow and limits, wired together.
 //
-// A deterministic state machine. It is told facts and the time, and appends wishes; it has no clock, socket,
-// thread, randomness source or log of its own. Same (config, seed, facts) gives the same wishes, byte for byte.
+// A deterministic state machine. It is told facts and the time, and appends wishes; it has no
+// clock, socket, thread, randomness source or log of its own. Same (config, seed, facts) gives the
+// same wishes, byte for byte.
 //
-// Not thread-safe and never blocks: one turn at a time owns a Node. Everything a peer or an application can
-// make grow is bounded in mesh/base/limits.h.
+// Not thread-safe and never blocks: one turn at a time owns a Node. Everything a peer or an
+// application can make grow is bounded in mesh/base/limits.h.
 #ifndef PEERMESH_MESH_NODE_NODE_H_
 #define PEERMESH_MESH_NODE_NODE_H_
 
@@ -37,19 +38,19 @@ struct Limits {
 struct Config {
   PeerId self;
   std::string name;
-  std::uint64_t epoch = 0;                  // larger than in any earlier run
-  std::vector<std::string> seeds;           // "host:port"
-  std::vector<PeerRecord> remembered;       // from the last run
+  std::uint64_t epoch = 0;             // larger than in any earlier run
+  std::vector<std::string> seeds;      // "host:port"
+  std::vector<PeerRecord> remembered;  // from the last run
   Limits limits;
 };
 
 // Counters since start; metrics/ turns a copy into Prometheus series.
 struct Stats {
   std::uint64_t published_messages = 0, published_bytes = 0;
-  std::uint64_t delivered_messages = 0, delivered_bytes = 0;  // handed to sessions
-  std::uint64_t sent_messages = 0, sent_bytes = 0;            // handed to links
-  std::uint64_t received_messages = 0, received_bytes = 0;    // from links
-  std::uint64_t duplicates = 0;                               // numbers seen before, dropped
+  std::uint64_t delivered_messages = 0, delivered_bytes = 0;    // handed to sessions
+  std::uint64_t sent_messages = 0, sent_bytes = 0;              // handed to links
+  std::uint64_t received_messages = 0, received_bytes = 0;      // from links
+  std::uint64_t duplicates = 0;                                 // numbers seen before, dropped
   std::array<std::uint64_t, kLossReasonCount> lost_messages{};  // announced as gaps to some session
   std::array<std::uint64_t, kLossReasonCount> dropped_messages{};  // queued here and thrown away
   std::uint64_t publish_refused_rate = 0, publish_refused_other = 0;

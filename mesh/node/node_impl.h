@@ -1,4 +1,5 @@
-// The state of a node and the methods that change it. Private to mesh/node; split over files by subject:
+// The state of a node and the methods that change it. Private to mesh/node; split over files by
+// subject:
 //   node.cc      facts and time in, the order of things in a turn, invariants, digest
 //   links.cc     links up and down, replacement without a break, heartbeats, the control lane
 //   data.cc      the data lane: runs out and in, marks, grants
@@ -63,36 +64,38 @@ class Node::Impl {
     // Control lane.
     std::deque<ControlFrame> control;
     bool control_busy = false;
-    bool overrun = false;       // the other side does not read: the link goes at the next wake-up
-    bool snapshot_due = false;  // deltas did not fit the queue: the whole interest follows when it is empty
+    bool overrun = false;  // the other side does not read: the link goes at the next wake-up
+    bool snapshot_due =
+        false;  // deltas did not fit the queue: the whole interest follows when it is empty
     std::uint64_t heartbeats_sent = 0;
     std::array<Instant, kHeartbeatMemory> heartbeat_sent_at{};
     std::uint64_t heard_number = 0;
     Instant heard_number_at{};
     // Data lane.
     bool data_busy = false;
-    bool marks_due = true;      // the next data frame begins with marks
-    bool marked = false;        // the first marks went out
-    bool ready = false;         // the other side confirmed the link
+    bool marks_due = true;  // the next data frame begins with marks
+    bool marked = false;    // the first marks went out
+    bool ready = false;     // the other side confirmed the link
     bool end_queued = false, end_sent = false, end_received = false;
-    bool farewell_sent = false, farewell_received = false;  // Goodbye{kReplaced}: everything was read
+    bool farewell_sent = false,
+         farewell_received = false;   // Goodbye{kReplaced}: everything was read
     std::uint64_t channels_seen = 0;  // bit per channel: some run of it arrived on this link
-    bool reading = false;       // a ReadNext is outstanding
-    std::optional<DataFrame> stash;  // came early: the older link must be read to its end first
+    bool reading = false;             // a ReadNext is outstanding
+    std::optional<DataFrame> stash;   // came early: the older link must be read to its end first
     // Their interest, as this link tells it.
-    bool told = false;              // a whole snapshot came over this link
-    bool staging = false;           // a snapshot is under way, or was asked for
-    std::vector<Interest> staged;   // its parts
+    bool told = false;             // a whole snapshot came over this link
+    bool staging = false;          // a snapshot is under way, or was asked for
+    std::vector<Interest> staged;  // its parts
   };
 
   struct Peer {
-    LinkId winner;    // the link that stays
-    LinkId loser;     // on its way out; {} if none
-    LinkId sending;   // where data goes: one of the two
+    LinkId winner;                // the link that stays
+    LinkId loser;                 // on its way out; {} if none
+    LinkId sending;               // where data goes: one of the two
     Instant replace_by = kNever;  // while there is a loser
     flow::Outbox<flow::Run> outbox;
     flow::Pressure pressure{kLinkQueueBytes};
-    Duration block{};  // longest hold-back asked for by what is queued
+    Duration block{};                   // longest hold-back asked for by what is queued
     routing::ChannelNumbers accounted;  // since interest_known
     // Their interest.
     std::uint64_t interest_generation = 0;
@@ -103,8 +106,8 @@ class Node::Impl {
     // Their data.
     limits::Gcra message_rate, byte_rate;
     std::uint64_t owed_messages = 0, owed_bytes = 0;  // read and not yet paid for
-    Instant grant_at = kNever;          // reading waits until they can be
-    std::vector<SessionId> waits_for;   // reading waits for these sessions
+    Instant grant_at = kNever;                        // reading waits until they can be
+    std::vector<SessionId> waits_for;                 // reading waits for these sessions
   };
 
   struct Session {
@@ -168,7 +171,8 @@ class Node::Impl {
   void SendEnd(Peer& peer, Effects& out);
   void AddMarks(Peer& peer, Link& link, DataFrame& frame);
   void Receive(Instant now, Link& link, DataFrame& frame, Effects& out);
-  void ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector<SessionId>& fed, Effects& out);
+  void ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector<SessionId>& fed,
+                  Effects& out);
   void PayOwed(Instant now, Peer& peer);
   void MaybeGrant(Instant now, Peer& peer, Effects& out);
   bool MayRead(const Peer& peer, const Link& link) const;
@@ -223,13 +227,14 @@ class Node::Impl {
   void On(Instant now, Subscribe& subscribe, Effects& out);
   void On(Instant now, const Unsubscribe& unsubscribe, Effects& out);
   void On(Instant now, const DeliverDone& done, Effects& out);
-  Refusal AddSubscriptions(SessionId id, Session& session, Subscribe& subscribe, const char** limit);
+  Refusal AddSubscriptions(SessionId id, Session& session, Subscribe& subscribe,
+                           const char** limit);
   void RemoveSubscription(SessionId id, Session& session, std::uint32_t subscription);
   static std::uint32_t BlockMs(const Subscription& subscription);
   static void AddPolicy(Session& session, const Subscription& subscription);
   void Overflow(SessionId id, Session& session, Effects& out);
-  void AnnounceGap(Instant now, const Link& origin, std::uint32_t channel, routing::Receipts::Hole hole,
-                   LossReason reason, Effects& out);
+  void AnnounceGap(Instant now, const Link& origin, std::uint32_t channel,
+                   routing::Receipts::Hole hole, LossReason reason, Effects& out);
   void FlushSession(Instant now, SessionId id, Session& session, Effects& out);
   void ConfirmedBy(PeerId peer);
   void ResolveSubscribes(Instant now, Effects& out);
@@ -272,7 +277,8 @@ class Node::Impl {
   std::set<PeerId> dirty_peers_;
   std::set<SessionId> dirty_sessions_;
   bool pressure_eased_ = false;
-  // The deadline of everything but queues. Read anew when membership, links or dials changed, not every turn.
+  // The deadline of everything but queues. Read anew when membership, links or dials changed, not
+  // every turn.
   mutable bool deadlines_changed_ = true;
   mutable Instant slow_wake_ = kNever;
   routing::Interest::Matched matched_;

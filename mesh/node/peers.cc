@@ -21,8 +21,8 @@ StateReason ReasonOf(DialFailure why) {
   return StateReason::kLinkBroken;
 }
 
-// After a renewal links are replaced one by one within this time, so that peers do not all shake hands at
-// once: guess, a tenth of a second for each of 20 links.
+// After a renewal links are replaced one by one within this time, so that peers do not all shake
+// hands at once: guess, a tenth of a second for each of 20 links.
 constexpr Duration kReplaceSpread = std::chrono::seconds(2);
 
 }  // namespace
@@ -71,7 +71,8 @@ void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
   }
 }
 
-void Node::Impl::LearnRecord(Instant now, PeerRecord& record, std::optional<PeerId> from, Effects& out) {
+void Node::Impl::LearnRecord(Instant now, PeerRecord& record, std::optional<PeerId> from,
+                             Effects& out) {
   if (record.id == config_.self) {
     // Somebody holds a record of an earlier process of ours that ours would not outdo: outdo it.
     const bool not_ours = record.incarnation == own_incarnation_ && record.epoch != config_.epoch;
@@ -81,10 +82,14 @@ void Node::Impl::LearnRecord(Instant now, PeerRecord& record, std::optional<Peer
     }
     return;
   }
-  const membership::Description description{record.id,       record.name,
-                                            record.incarnation, record.addresses,
-                                            record.metrics_address, record.software,
-                                            record.epoch,    record.certificate_expiry};
+  const membership::Description description{record.id,
+                                            record.name,
+                                            record.incarnation,
+                                            record.addresses,
+                                            record.metrics_address,
+                                            record.software,
+                                            record.epoch,
+                                            record.certificate_expiry};
   if (!members_.Describe(now, description, StateReason::kHeardOf)) return;
   book_.Learn(now, record.id, record.addresses);
   out.push_back(Persist{record});
@@ -108,8 +113,9 @@ void Node::Impl::SendRecords(Link& link) {
   };
   if (own_record_) add(*own_record_);
   for (const auto& [id, record] : records_) {
-    // The other side's own is among them: it must know if what we hold is not its latest. Who is gone is not
-    // passed on, or two peers that forget at different times would remind each other for ever.
+    // The other side's own is among them: it must know if what we hold is not its latest. Who is
+    // gone is not passed on, or two peers that forget at different times would remind each other
+    // for ever.
     const membership::PeerView* row = members_.Find(id);
     if (row == nullptr || row->state == membership::State::kDead) continue;
     if (row->state != membership::State::kLeft) add(record);
@@ -163,13 +169,14 @@ void Node::Impl::ReportMembers(Effects& out) {
       }
       note = Note{kind, row.id, {}, {}, static_cast<std::uint8_t>(row.reason)};
     }
-    out.push_back(PeerChanged{std::move(change.peer), change.removed});  // first: it brings the name
+    out.push_back(
+        PeerChanged{std::move(change.peer), change.removed});  // first: it brings the name
     if (note) out.push_back(*note);
     deadlines_changed_ = true;
   }
 }
 
-// --- Leaving --------------------------------------------------------------------------------------------------
+// --- Leaving -------------------------------------------------------------------------------------
 
 void Node::Impl::On(Instant, const DrainRequested& drain, Effects& out) {
   drain_deadline_ = std::min(drain_deadline_, drain.deadline);
@@ -186,8 +193,10 @@ void Node::Impl::On(Instant, const DrainRequested& drain, Effects& out) {
 void Node::Impl::CheckDrained(Instant now, Effects& out) {
   if (!draining_ || drained_) return;
   bool waiting = false;
-  for (const auto& [id, peer] : peers_) waiting |= !peer.outbox.empty() || links_.at(peer.sending).data_busy;
-  for (const auto& [id, session] : sessions_) waiting |= !session.outbox.empty() || session.outbox.busy;
+  for (const auto& [id, peer] : peers_)
+    waiting |= !peer.outbox.empty() || links_.at(peer.sending).data_busy;
+  for (const auto& [id, session] : sessions_)
+    waiting |= !session.outbox.empty() || session.outbox.busy;
   for (const auto& [id, link] : links_) waiting |= link.control_busy || !link.control.empty();
   if (waiting && now < drain_deadline_) return;
   drained_ = true;

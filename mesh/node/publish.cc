@@ -30,7 +30,8 @@ Refusal Node::Impl::ResolveTarget(const Publish& publish, std::optional<PeerId>&
   const auto found = members_.Resolve(publish.target);
   if (found.ambiguous) return Refusal::kAmbiguousPeer;
   if (!found.peer) return Refusal::kUnknownPeer;
-  if (*found.peer != config_.self && !peers_.contains(*found.peer)) return Refusal::kPeerUnreachable;
+  if (*found.peer != config_.self && !peers_.contains(*found.peer))
+    return Refusal::kPeerUnreachable;
   target = found.peer;
   return Refusal::kNone;
 }
@@ -51,7 +52,8 @@ bool Node::Impl::Refuse(Instant now, const Publish& publish, Effects& out) {
     Principal& principal = principals_.at(session->second.principal);
     const auto messages = static_cast<std::int64_t>(publish.batch->rows.size());
     const auto bytes = static_cast<std::int64_t>(publish.batch->bytes);
-    auto until = principal.messages.RefusedUntil(config_.limits.application_messages, messages, now);
+    auto until =
+        principal.messages.RefusedUntil(config_.limits.application_messages, messages, now);
     answer.limit = "application_messages";
     if (!until) {
       until = principal.bytes.TryTake(config_.limits.application_bytes, bytes, now);
@@ -64,7 +66,8 @@ bool Node::Impl::Refuse(Instant now, const Publish& publish, Effects& out) {
       out.push_back(std::move(answer));
       return true;
     }
-    const auto taken = principal.messages.TryTake(config_.limits.application_messages, messages, now);
+    const auto taken =
+        principal.messages.TryTake(config_.limits.application_messages, messages, now);
     PM_CHECK(!taken);
     return false;
   }
@@ -129,7 +132,8 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
   Answer answer{publish.request, publish.session};
   std::optional<PeerId> target;
   answer.refusal = ResolveTarget(publish, target);  // it may have gone while the publish was held
-  // A message to one peer that nobody there wants is an error the sender can act on: no number is used.
+  // A message to one peer that nobody there wants is an error the sender can act on: no number is
+  // used.
   if (answer.refusal == Refusal::kNone && target && !Wanted(batch, *target)) {
     answer.refusal = Refusal::kNoSubscribers;
   }
@@ -169,7 +173,8 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
 }
 
 // Appends what matched_ says to the runs being built.
-void Node::Impl::BuildRemote(const flow::Delivery& like, std::uint32_t row, std::uint64_t sequence) {
+void Node::Impl::BuildRemote(const flow::Delivery& like, std::uint32_t row,
+                             std::uint64_t sequence) {
   for (const auto& remote : matched_.remote) {
     Peer& peer = peers_.at(remote.peer);
     const auto [it, fresh] = runs_.try_emplace(remote.peer);
@@ -188,8 +193,8 @@ void Node::Impl::BuildRemote(const flow::Delivery& like, std::uint32_t row, std:
   }
 }
 
-// Queues what was built. The queues decide at once, so that the next publish of this very turn finds them as
-// they are.
+// Queues what was built. The queues decide at once, so that the next publish of this very turn
+// finds them as they are.
 void Node::Impl::QueueBuilt(Instant now, std::set<PeerId>& interested) {
   FlushBuilt(now);
   for (auto& [id, run] : std::exchange(runs_, {})) {

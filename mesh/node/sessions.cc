@@ -12,9 +12,11 @@ void Node::Impl::On(Instant, const SessionOpened& opened, Effects& out) {
   session.principal = opened.principal;
   ++principals_[opened.principal].sessions;
   if (sessions_.size() <= kMaxSessions && !draining_) return;
-  // Refused ones exist until the driver reports their end, so that every session closes exactly once.
+  // Refused ones exist until the driver reports their end, so that every session closes exactly
+  // once.
   session.closing = true;
-  out.push_back(CloseSession{opened.session, draining_ ? Refusal::kDraining : Refusal::kTooManySessions});
+  out.push_back(
+      CloseSession{opened.session, draining_ ? Refusal::kDraining : Refusal::kTooManySessions});
 }
 
 void Node::Impl::On(Instant, const SessionClosed& closed, Effects&) {
@@ -24,7 +26,8 @@ void Node::Impl::On(Instant, const SessionClosed& closed, Effects&) {
   for (const auto& [id, subscription] : std::exchange(session.subscriptions, {})) {
     interest_.Remove(subscription.pattern, {closed.session, id, BlockMs(subscription)});
   }
-  std::erase_if(subscribes_, [&](const PendingSubscribe& pending) { return pending.session == closed.session; });
+  std::erase_if(subscribes_,
+                [&](const PendingSubscribe& pending) { return pending.session == closed.session; });
   std::erase_if(held_, [&](const Publish& held) { return held.session == closed.session; });
   if (session.pressure.holding()) pressure_eased_ = true;
   const auto principal = principals_.find(session.principal);
@@ -32,14 +35,16 @@ void Node::Impl::On(Instant, const SessionClosed& closed, Effects&) {
   --principal->second.sessions;
   sessions_.erase(it);
   dirty_sessions_.erase(closed.session);
-  // Buckets outlive their sessions, or every unary call would begin with full ones; the oldest idle go first.
+  // Buckets outlive their sessions, or every unary call would begin with full ones; the oldest idle
+  // go first.
   if (principals_.size() <= kMaxPrincipals) return;
   const auto idle = std::find_if(principals_.begin(), principals_.end(),
                                  [](const auto& entry) { return entry.second.sessions == 0; });
   if (idle != principals_.end()) principals_.erase(idle);
 }
 
-Refusal Node::Impl::AddSubscriptions(SessionId id, Session& session, Subscribe& subscribe, const char** limit) {
+Refusal Node::Impl::AddSubscriptions(SessionId id, Session& session, Subscribe& subscribe,
+                                     const char** limit) {
   if (session.subscriptions.size() + subscribe.subscriptions.size() > kMaxSubscriptionsPerSession) {
     *limit = "subscriptions_per_session";
     return Refusal::kTooManySubscriptions;
@@ -47,7 +52,8 @@ Refusal Node::Impl::AddSubscriptions(SessionId id, Session& session, Subscribe& 
   std::set<std::uint32_t> fresh;
   for (const Subscription& wanted : subscribe.subscriptions) {
     PM_CHECK(routing::IsValidPattern(wanted.pattern));
-    if (wanted.id == 0 || session.subscriptions.contains(wanted.id) || !fresh.insert(wanted.id).second) {
+    if (wanted.id == 0 || session.subscriptions.contains(wanted.id) ||
+        !fresh.insert(wanted.id).second) {
       return Refusal::kDuplicateSubscription;
     }
   }
@@ -84,7 +90,8 @@ void Node::Impl::RemoveSubscription(SessionId id, Session& session, std::uint32_
 // The hold-back this subscription asks for.
 std::uint32_t Node::Impl::BlockMs(const Subscription& subscription) {
   if (subscription.on_overflow != OnOverflow::kBlock) return 0;
-  PM_CHECK(subscription.block_timeout >= Duration{} && subscription.block_timeout <= kMaxBlockTimeout);
+  PM_CHECK(subscription.block_timeout >= Duration{} &&
+           subscription.block_timeout <= kMaxBlockTimeout);
   return static_cast<std::uint32_t>(subscription.block_timeout / std::chrono::milliseconds(1));
 }
 
@@ -103,7 +110,8 @@ void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
   } else {
     Principal& principal = principals_.at(it->second.principal);
     // An empty one costs as much as one: it too waits for confirmations.
-    const auto cost = std::max<std::int64_t>(1, static_cast<std::int64_t>(subscribe.subscriptions.size()));
+    const auto cost =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(subscribe.subscriptions.size()));
     if (const auto until = principal.subscribes.TryTake(config_.limits.subscribes, cost, now)) {
       answer.refusal = Refusal::kRateLimited;
       answer.limit = "subscribes";
@@ -117,9 +125,10 @@ void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
     return;
   }
   AnnounceInterest();
-  PendingSubscribe pending{subscribe.request, subscribe.session, {}, interest_.generation(),
-                           now + kInterestAckTimeout, {}};
-  for (const Subscription& subscription : subscribe.subscriptions) pending.ids.push_back(subscription.id);
+  PendingSubscribe pending{subscribe.request,      subscribe.session,         {},
+                           interest_.generation(), now + kInterestAckTimeout, {}};
+  for (const Subscription& subscription : subscribe.subscriptions)
+    pending.ids.push_back(subscription.id);
   for (const auto& [id, peer] : peers_) {
     if (!peer.acked || peer.acked_generation < pending.generation) pending.waiting.insert(id);
   }
@@ -130,7 +139,8 @@ void Node::Impl::On(Instant, const Unsubscribe& unsubscribe, Effects&) {
   const auto it = sessions_.find(unsubscribe.session);
   if (it == sessions_.end()) return;
   for (const std::uint32_t id : unsubscribe.ids) {
-    if (it->second.subscriptions.contains(id)) RemoveSubscription(unsubscribe.session, it->second, id);
+    if (it->second.subscriptions.contains(id))
+      RemoveSubscription(unsubscribe.session, it->second, id);
   }
 }
 
@@ -149,7 +159,7 @@ void Node::Impl::ResolveSubscribes(Instant now, Effects& out) {
   });
 }
 
-// --- Delivery -------------------------------------------------------------------------------------------------
+// --- Delivery ------------------------------------------------------------------------------------
 
 void Node::Impl::Matches(flow::Delivery& delivery, std::uint32_t row, std::uint64_t sequence,
                          const std::vector<std::uint32_t>& ids) {
@@ -257,17 +267,22 @@ void Node::Impl::Overflow(SessionId id, Session& session, Effects& out) {
   // Gaps among the dropped were counted when they were made.
   stats_.lost_messages[static_cast<std::size_t>(LossReason::kSlowSubscriber)] += messages;
   stats_.dropped_messages[static_cast<std::size_t>(LossReason::kSlowSubscriber)] += messages;
-  out.push_back(Note{NoteKind::kSessionSlow, {}, id, {},
-                     static_cast<std::uint8_t>(LossReason::kSlowSubscriber), messages});
+  out.push_back(Note{NoteKind::kSessionSlow,
+                     {},
+                     id,
+                     {},
+                     static_cast<std::uint8_t>(LossReason::kSlowSubscriber),
+                     messages});
 }
 
 // Tells every session that may have wanted these numbers.
-void Node::Impl::AnnounceGap(Instant now, const Link& origin, std::uint32_t channel, routing::Receipts::Hole hole,
-                             LossReason reason, Effects& out) {
+void Node::Impl::AnnounceGap(Instant now, const Link& origin, std::uint32_t channel,
+                             routing::Receipts::Hole hole, LossReason reason, Effects& out) {
   PM_CHECK(hole.from > 0 && hole.from <= hole.to);
   const std::uint64_t count = hole.to - hole.from + 1;
   stats_.lost_messages[static_cast<std::size_t>(reason)] += count;
-  out.push_back(Note{NoteKind::kMessagesLost, origin.peer, {}, {}, static_cast<std::uint8_t>(reason), count});
+  out.push_back(
+      Note{NoteKind::kMessagesLost, origin.peer, {}, {}, static_cast<std::uint8_t>(reason), count});
   FlushBuilt(now);  // what came before the gap stays before it
   for (const SessionId id : interest_.SessionsOnChannel(channel)) {
     Session& session = sessions_.at(id);

@@ -53,7 +53,8 @@ void Interest::Announce(const Entry& entry, std::optional<std::uint32_t> before)
 Interest::Added Interest::Add(std::string_view pattern, const LocalSubscription& subscription) {
   const bool leading = HasLeadingWildcard(pattern);
   if (local_count_ >= kMaxSubscriptions) return Added::kTooMany;
-  if (leading && local_leading_wildcards_ >= kMaxLeadingWildcards) return Added::kTooManyLeadingWildcards;
+  if (leading && local_leading_wildcards_ >= kMaxLeadingWildcards)
+    return Added::kTooManyLeadingWildcards;
   Entry& entry = EntryFor(pattern);
   const auto before = BlockOf(entry);
   const bool fresh = entry.local.insert(subscription).second;
@@ -230,7 +231,7 @@ void Interest::CheckInvariants() const {
     }
     const auto block = BlockOf(entry);
     if (block && !before_.contains(entry.pattern)) told += InterestShare(entry.pattern, *block);
-    for (const auto& [peer, block] : entry.remote) ++remote[peer];
+    for (const auto& [peer, asked] : entry.remote) ++remote[peer];
   }
   PM_CHECK(local == local_count_);
   PM_CHECK(local <= kMaxSubscriptions);
@@ -245,7 +246,8 @@ void Interest::CheckInvariants() const {
     std::uint64_t hash = 0;
     for (const auto& [pattern, block] : held.patterns) hash += InterestShare(pattern, block);
     PM_CHECK(hash == held.hash);
-    PM_CHECK(held.patterns.size() <= kMaxSubscriptions && held.leading_wildcards <= kMaxLeadingWildcards);
+    PM_CHECK(held.patterns.size() <= kMaxSubscriptions &&
+             held.leading_wildcards <= kMaxLeadingWildcards);
   }
 }
 
@@ -254,7 +256,8 @@ std::uint64_t Interest::Digest() const {
   digest.Add(generation_).Add(local_hash_).Add(local_count_);
   for (const auto& [key, entry] : entries_) {
     digest.Add(entry.pattern);
-    for (const auto& local : entry.local) digest.Add(local.session.value).Add(local.id).Add(local.block_ms);
+    for (const auto& local : entry.local)
+      digest.Add(local.session.value).Add(local.id).Add(local.block_ms);
     for (const auto& [peer, block] : entry.remote) digest.Add(peer).Add(block);
   }
   return digest.value();

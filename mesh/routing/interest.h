@@ -1,12 +1,14 @@
-// Who wants what: the subscriptions of this peer's applications and the interest of linked peers, in one tree.
+// Who wants what: the subscriptions of this peer's applications and the interest of linked peers,
+// in one tree.
 //
-// Interest is what one peer tells another: the distinct patterns of its applications, with a generation that
-// counts changes and a hash that does not depend on order. A receiver that applied generation g holds exactly
-// the patterns of g; a gap in generations or a different hash means: ask for a snapshot.
+// Interest is what one peer tells another: the distinct patterns of its applications, with a
+// generation that counts changes and a hash that does not depend on order. A receiver that applied
+// generation g holds exactly the patterns of g; a gap in generations or a different hash means: ask
+// for a snapshot.
 //
-// Bounds: kMaxSubscriptions local subscriptions, kMaxLeadingWildcards of them with a wildcard in front; as many
-// patterns from each linked peer. A peer that exceeds them misbehaves: its excess is refused.
-// Not thread-safe; owned by the node's turn.
+// Bounds: kMaxSubscriptions local subscriptions, kMaxLeadingWildcards of them with a wildcard in
+// front; as many patterns from each linked peer. A peer that exceeds them misbehaves: its excess is
+// refused. Not thread-safe; owned by the node's turn.
 #ifndef PEERMESH_MESH_ROUTING_INTEREST_H_
 #define PEERMESH_MESH_ROUTING_INTEREST_H_
 
@@ -29,7 +31,7 @@ namespace peermesh::routing {
 // One application's subscription.
 struct LocalSubscription {
   SessionId session;
-  std::uint32_t id = 0;  // the application's number
+  std::uint32_t id = 0;        // the application's number
   std::uint32_t block_ms = 0;  // hold-back it asks for; 0 unless on_overflow is BLOCK
   friend auto operator<=>(const LocalSubscription&, const LocalSubscription&) = default;
 };
@@ -49,8 +51,8 @@ class Interest {
   // Removing what is not there does nothing.
   void Remove(std::string_view pattern, const LocalSubscription& subscription);
 
-  // Changes not yet told, one per pattern, at most `most` of them; bumps the generation if there are any. The
-  // caller tells others of them, and calls again until none are left.
+  // Changes not yet told, one per pattern, at most `most` of them; bumps the generation if there
+  // are any. The caller tells others of them, and calls again until none are left.
   std::vector<LocalChange> TakeChanges(std::size_t most);
   std::uint64_t generation() const { return generation_; }
   std::uint64_t hash() const { return local_hash_; }
@@ -73,7 +75,7 @@ class Interest {
   };
   struct Matched {
     std::vector<LocalSubscription> local;  // sorted by session; one entry per subscription
-    std::vector<RemoteTarget> remote;      // sorted by peer; one entry per peer, its largest block_ms
+    std::vector<RemoteTarget> remote;  // sorted by peer; one entry per peer, its largest block_ms
   };
   // Clears and fills `out`.
   void Match(std::string_view subject, Matched& out) const;
@@ -89,7 +91,7 @@ class Interest {
     std::string pattern;
     std::set<LocalSubscription> local;
     std::map<std::uint32_t, std::size_t> blocks;  // how many of them ask for each block_ms
-    std::map<PeerId, std::uint32_t> remote;  // block_ms
+    std::map<PeerId, std::uint32_t> remote;       // block_ms
   };
   struct Remote {
     std::map<std::string, std::uint32_t, std::less<>> patterns;  // block_ms
@@ -101,7 +103,7 @@ class Interest {
   void Announce(const Entry& entry, std::optional<std::uint32_t> before);
   static std::optional<std::uint32_t> BlockOf(const Entry& entry);
 
-  SubjectTree tree_;                         // pattern -> key of entries_
+  SubjectTree tree_;  // pattern -> key of entries_
   std::map<std::uint32_t, Entry> entries_;
   std::uint32_t next_entry_ = 1;
 
@@ -109,7 +111,8 @@ class Interest {
   std::size_t local_leading_wildcards_ = 0;
   std::uint64_t generation_ = 0;
   std::uint64_t local_hash_ = 0;
-  std::map<std::string, std::optional<std::uint32_t>> before_;  // announced state of changed patterns
+  std::map<std::string, std::optional<std::uint32_t>>
+      before_;  // announced state of changed patterns
   std::map<SessionId, std::map<std::uint32_t, std::size_t>> session_channels_;  // 64: all channels
 
   std::map<PeerId, Remote> remotes_;

@@ -22,7 +22,8 @@ std::uint64_t& Receipts::Expected(PeerId origin, std::uint32_t channel) {
   return it->second.expected[channel];
 }
 
-std::optional<Receipts::Hole> Receipts::Expect(PeerId origin, std::uint32_t channel, std::uint64_t first) {
+std::optional<Receipts::Hole> Receipts::Expect(PeerId origin, std::uint32_t channel,
+                                               std::uint64_t first) {
   PM_CHECK(first > 0);
   std::uint64_t& expected = Expected(origin, channel);
   std::optional<Hole> hole;
@@ -31,8 +32,8 @@ std::optional<Receipts::Hole> Receipts::Expect(PeerId origin, std::uint32_t chan
   return hole;
 }
 
-std::optional<Receipts::Hole> Receipts::Lose(PeerId origin, std::uint32_t channel, std::uint64_t first,
-                                             std::uint64_t next) {
+std::optional<Receipts::Hole> Receipts::Lose(PeerId origin, std::uint32_t channel,
+                                             std::uint64_t first, std::uint64_t next) {
   PM_CHECK(first > 0 && first <= next);
   std::uint64_t& expected = Expected(origin, channel);
   const std::uint64_t from = std::max(expected, first);

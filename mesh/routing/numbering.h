@@ -1,16 +1,17 @@
 // Numbers: what was given out, what a link has accounted for, what was received.
 //
-// Messages are numbered per (origin, epoch, channel) from 1. A sender remembers per link and channel the next
-// number it has not yet accounted for; everything in between that the receiver does not want is skipped by
-// the next run. A receiver remembers per origin and channel the number it expects; a run that begins later
-// means a loss, a number below it a repeat.
+// Messages are numbered per (origin, epoch, channel) from 1. A sender remembers per link and
+// channel the next number it has not yet accounted for; everything in between that the receiver
+// does not want is skipped by the next run. A receiver remembers per origin and channel the number
+// it expects; a run that begins later means a loss, a number below it a repeat.
 //
-// A receiver that has seen no number of a channel cannot know what it missed, should the very first ones go
-// down with their link. So a sender remembers for each receiver where its account began, for as long as both
-// processes live, and every link begins by saying: from there to here you have it or it is lost.
+// A receiver that has seen no number of a channel cannot know what it missed, should the very first
+// ones go down with their link. So a sender remembers for each receiver where its account began,
+// for as long as both processes live, and every link begins by saying: from there to here you have
+// it or it is lost.
 //
-// Bounds: 64 words for each origin and each receiver, both at most kMaxPeers: 2 MiB each way.
-// Not thread-safe; owned by the node's turn.
+// Bounds: 64 words for each origin and each receiver, both at most kMaxPeers: 2 MiB each way. Not
+// thread-safe; owned by the node's turn.
 #ifndef PEERMESH_MESH_ROUTING_NUMBERING_H_
 #define PEERMESH_MESH_ROUTING_NUMBERING_H_
 
@@ -51,8 +52,8 @@ class ChannelNumbers {
 // What was received of each origin.
 class Receipts {
  public:
-  // A link to `origin` came up with this epoch. A new epoch starts over: what an earlier process numbered is
-  // gone. Returns true if the epoch is the one already known.
+  // A link to `origin` came up with this epoch. A new epoch starts over: what an earlier process
+  // numbered is gone. Returns true if the epoch is the one already known.
   bool Begin(PeerId origin, std::uint64_t epoch);
 
   // Numbers that will not come, both ends included.
@@ -63,8 +64,10 @@ class Receipts {
   };
   // The sender says `first` comes next. `first` is at least 1.
   std::optional<Hole> Expect(PeerId origin, std::uint32_t channel, std::uint64_t first);
-  // The sender says [first, next) is lost: returns what of it was not settled before, and settles it.
-  std::optional<Hole> Lose(PeerId origin, std::uint32_t channel, std::uint64_t first, std::uint64_t next);
+  // The sender says [first, next) is lost: returns what of it was not settled before, and settles
+  // it.
+  std::optional<Hole> Lose(PeerId origin, std::uint32_t channel, std::uint64_t first,
+                           std::uint64_t next);
   // True if `sequence` is new; moves the expectation behind it. False: seen before.
   bool Accept(PeerId origin, std::uint32_t channel, std::uint64_t sequence);
   // Numbers before `next` are settled.

@@ -1,10 +1,10 @@
 // Subjects and patterns.
 //
-// A subject is 1 to 16 tokens of [A-Za-z0-9_-] joined by dots, at most 256 bytes. A pattern is a subject in
-// which `*` stands for exactly one token and a final `>` for one or more.
+// A subject is 1 to 16 tokens of [A-Za-z0-9_-] joined by dots, at most 256 bytes. A pattern is a
+// subject in which `*` stands for exactly one token and a final `>` for one or more.
 //
-// A channel is one of 64 shards of the first token: numbers count per channel, so a receiver that wants one
-// subject is told of skips on its own channel only. Every peer computes the same shard.
+// A channel is one of 64 shards of the first token: numbers count per channel, so a receiver that
+// wants one subject is told of skips on its own channel only. Every peer computes the same shard.
 #ifndef PEERMESH_MESH_ROUTING_SUBJECT_H_
 #define PEERMESH_MESH_ROUTING_SUBJECT_H_
 

@@ -50,7 +50,8 @@ std::optional<std::uint32_t> SubjectTree::Find(std::string_view pattern) const {
   return node->value;
 }
 
-void SubjectTree::MatchFrom(const Node& node, std::string_view rest, std::vector<std::uint32_t>& out) {
+void SubjectTree::MatchFrom(const Node& node, std::string_view rest,
+                            std::vector<std::uint32_t>& out) {
   if (rest.empty()) {
     if (node.value) out.push_back(*node.value);
     return;

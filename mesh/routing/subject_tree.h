@@ -1,8 +1,9 @@
 // Which patterns match a subject: a trie over tokens.
 //
-// Each pattern maps to a number chosen by the caller. A match walks at most two children per token (the token
-// itself and `*`) and picks up `>` on the way; so a subject of 16 tokens costs at most 2^16 steps only if
-// somebody subscribed to all of them, and the caller bounds the patterns (limits.h).
+// Each pattern maps to a number chosen by the caller. A match walks at most two children per token
+// (the token itself and `*`) and picks up `>` on the way; so a subject of 16 tokens costs at most
+// 2^16 steps only if somebody subscribed to all of them, and the caller bounds the patterns
+// (limits.h).
 //
 // Not thread-safe; owned by the node's turn.
 #ifndef PEERMESH_MESH_ROUTING_SUBJECT_TREE_H_

@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::uint8_t Only(std::initializer_list<Caller> callers) {
   std::uint8_t bits = 0;
-  for (const Caller caller : callers) bits = static_cast<std::uint8_t>(bits | (1u << static_cast<int>(caller)));
+  for (const Caller caller : callers)
+    bits = static_cast<std::uint8_t>(bits | (1u << static_cast<int>(caller)));
   return bits;
 }
 

@@ -1,8 +1,9 @@
 // Who may call what: one table over every method, default deny.
 //
-// What somebody is comes from where the call arrived (a socket's mode decides who can open it) or from the
-// certificate, never from metadata. "Has a certificate" is not a right: a peer may speak the link protocol and
-// nothing else, an application may not administer. tests/server/api walks every method and every caller.
+// What somebody is comes from where the call arrived (a socket's mode decides who can open it) or
+// from the certificate, never from metadata. "Has a certificate" is not a right: a peer may speak
+// the link protocol and nothing else, an application may not administer. tests/server/api walks
+// every method and every caller.
 //
 // Immutable; thread-safe.
 #ifndef PEERMESH_SERVER_API_ACCESS_H_
@@ -34,7 +35,7 @@ enum class Service : std::uint8_t { kMessaging, kPeers, kAdmin, kLink };
 struct Method {
   std::string_view path;  // "/peermesh.v1.MessagingService/Publish"
   Service service;
-  std::uint8_t callers;   // bit per Caller
+  std::uint8_t callers;  // bit per Caller
   bool Allows(Caller caller) const { return (callers >> static_cast<int>(caller)) & 1; }
 };
 

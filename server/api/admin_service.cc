@@ -9,22 +9,26 @@ namespace peermesh::api {
 
 class AdminService::Call final : public link::StreamHandler {
  public:
-  Call(const Hooks& hooks, std::shared_ptr<link::Stream> stream) : hooks_(hooks), stream_(std::move(stream)) {}
+  Call(const Hooks& hooks, std::shared_ptr<link::Stream> stream)
+      : hooks_(hooks), stream_(std::move(stream)) {}
 
   void OnMessage(std::shared_ptr<const std::string> bytes) override {
     if (stream_->info().method.ends_with("/GetStatus")) {
-      return hooks_.status([stream = stream_](std::string response) { stream->Reply(std::move(response)); });
+      return hooks_.status(
+          [stream = stream_](std::string response) { stream->Reply(std::move(response)); });
     }
     v1::DrainRequest request;
     if (!request.ParseFromString(*bytes)) {
-      return stream_->Finish(ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a DrainRequest")));
+      return stream_->Finish(
+          ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a DrainRequest")));
     }
     std::optional<Duration> grace;
     if (request.has_grace()) {
       grace = std::chrono::seconds(request.grace().seconds()) +
               std::chrono::microseconds(request.grace().nanos() / 1000);
       if (*grace < Duration{} || *grace > kMaxDrain) {
-        return stream_->Finish(ToStatus(wire::Invalid("BAD_GRACE", "grace", "must be between 0 and 5 minutes")));
+        return stream_->Finish(
+            ToStatus(wire::Invalid("BAD_GRACE", "grace", "must be between 0 and 5 minutes")));
       }
     }
     stream_->Reply(v1::DrainResponse().SerializeAsString());

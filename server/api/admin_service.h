@@ -1,4 +1,5 @@
-// AdminService: what an operator asks of the peer. Unary calls; whoever wires the peer answers them.
+// AdminService: what an operator asks of the peer. Unary calls; whoever wires the peer answers
+// them.
 //
 // Thread-safe.
 #ifndef PEERMESH_SERVER_API_ADMIN_SERVICE_H_
@@ -14,7 +15,8 @@
 
 namespace peermesh::api {
 
-inline constexpr Duration kMaxDrain = std::chrono::minutes(5);  // the longest anybody's orchestrator waits
+inline constexpr Duration kMaxDrain =
+    std::chrono::minutes(5);  // the longest anybody's orchestrator waits
 
 class AdminService {
  public:

@@ -120,8 +120,8 @@ RequestId Applications::NextRequest() {
   return RequestId{next_request_++};
 }
 
-link::RpcStatus Applications::StatusOf(node::Refusal refusal, const char* limit, Duration retry_after,
-                                       const std::string& subject) const {
+link::RpcStatus Applications::StatusOf(node::Refusal refusal, const char* limit,
+                                       Duration retry_after, const std::string& subject) const {
   return ToStatus(wire::Refused(refusal, limit, retry_after, subject));
 }
 

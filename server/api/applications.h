@@ -1,7 +1,7 @@
 // MessagingService: publish, subscribe and exchange for applications.
 //
-// Each call is a session of the node. What a session may use is limited for its principal: all callers of the
-// application socket together, or one client certificate.
+// Each call is a session of the node. What a session may use is limited for its principal: all
+// callers of the application socket together, or one client certificate.
 //
 // Thread-safe.
 #ifndef PEERMESH_SERVER_API_APPLICATIONS_H_
@@ -68,8 +68,8 @@ class Applications {
   void CountRefused();
 
   struct Stats {
-    std::uint64_t sessions = 0;        // opened
-    std::uint64_t bad_requests = 0;    // undecodable or against the rules
+    std::uint64_t sessions = 0;      // opened
+    std::uint64_t bad_requests = 0;  // undecodable or against the rules
   };
   Stats stats() const;
 
@@ -84,7 +84,8 @@ class Applications {
 
   mutable std::mutex mutex_;
   std::unordered_map<SessionId, std::shared_ptr<Session>> sessions_;
-  std::map<PeerId, PrincipalId> principals_;  // clients with certificates; ids are bounded by what the CA issued
+  std::map<PeerId, PrincipalId>
+      principals_;  // clients with certificates; ids are bounded by what the CA issued
   std::map<PeerId, std::string> peer_names_;
   std::uint64_t next_session_ = 1, next_request_ = 1, next_principal_ = 2;
   bool leaving_ = false;

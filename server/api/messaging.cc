@@ -47,7 +47,9 @@ class PublishCall final : public Session {
     applications_.Post(node::Publish{applications_.NextRequest(), id(), std::move(request->batch),
                                      driver::WallNow(), std::move(request->target)});
   }
-  void OnReadEnd() override { stream_->Finish(ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message"))); }
+  void OnReadEnd() override {
+    stream_->Finish(ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message")));
+  }
 
   void Answered(const node::Answer& answer) override {
     if (answer.refusal != node::Refusal::kNone) {
@@ -73,11 +75,14 @@ class SubscribeCall final : public Session {
       applications_.CountRefused();
       return stream_->Finish(ToStatus(request.error()));
     }
-    stream_->SetWriteDeadline(std::nullopt);  // a subscriber may be slow; the node bounds what waits
+    stream_->SetWriteDeadline(
+        std::nullopt);  // a subscriber may be slow; the node bounds what waits
     Open();
     applications_.Post(node::Subscribe{applications_.NextRequest(), id(), std::move(*request)});
   }
-  void OnReadEnd() override { stream_->Finish(ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message"))); }
+  void OnReadEnd() override {
+    stream_->Finish(ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message")));
+  }
 
   void Answered(const node::Answer& answer) override {
     FinishAfter(applications_.StatusOf(answer.refusal, answer.limit, answer.retry_after,
@@ -99,7 +104,8 @@ class ExchangeCall final : public Session {
     if (!frame.ok()) return Refuse(frame.error());
     if (!greeted_) return Greet(*frame);
     if (frame->hello) {
-      return Refuse(wire::Invalid("UNEXPECTED_HELLO", "hello", "a session has one hello, in its first frame"));
+      return Refuse(wire::Invalid("UNEXPECTED_HELLO", "hello",
+                                  "a session has one hello, in its first frame"));
     }
     Take(*frame);
   }
@@ -128,13 +134,13 @@ class ExchangeCall final : public Session {
         publishes_.pop_front();
       }
     }
-    if (subscribe) {  // a refused subscription ends the session: it would wait for messages for ever
+    if (subscribe) {  // a refused subscription ends the session, which would wait for ever
       return FinishAfter(applications_.StatusOf(answer.refusal, answer.limit, answer.retry_after,
                                                 SubjectOf(stream_->info())));
     }
     if (answer.refusal != node::Refusal::kNone) {
-      const wire::RpcError error =
-          wire::Refused(answer.refusal, answer.limit, answer.retry_after, SubjectOf(stream_->info()));
+      const wire::RpcError error = wire::Refused(answer.refusal, answer.limit, answer.retry_after,
+                                                 SubjectOf(stream_->info()));
       Reply(wire::EncodePublishRefused(entry.publish_id, error));
     } else {
       Reply(entry.publish_id == 0 ? std::string()
@@ -160,7 +166,8 @@ class ExchangeCall final : public Session {
 
   void Greet(const wire::ExchangeFrame& frame) {
     if (!frame.hello) {
-      return Refuse(wire::Invalid("HELLO_EXPECTED", "hello", "the first frame must hold a hello and nothing else"));
+      return Refuse(wire::Invalid("HELLO_EXPECTED", "hello",
+                                  "the first frame must hold a hello and nothing else"));
     }
     greeted_ = true;
     stream_->SetWriteDeadline(std::nullopt);
@@ -178,9 +185,11 @@ class ExchangeCall final : public Session {
       subscriptions_ -= std::min(subscriptions_, frame.unsubscribe.size());
     }
     if (!frame.subscribe.empty()) {
-      applications_.Post(node::Subscribe{applications_.NextRequest(), id(), std::move(frame.subscribe)});
+      applications_.Post(
+          node::Subscribe{applications_.NextRequest(), id(), std::move(frame.subscribe)});
     }
-    if (!frame.unsubscribe.empty()) applications_.Post(node::Unsubscribe{id(), std::move(frame.unsubscribe)});
+    if (!frame.unsubscribe.empty())
+      applications_.Post(node::Unsubscribe{id(), std::move(frame.unsubscribe)});
     if (frame.ping != 0) Send(wire::EncodePong(frame.ping));
     if (frame.refused) {
       applications_.CountRefused();
@@ -227,11 +236,13 @@ class ExchangeCall final : public Session {
 
 }  // namespace
 
-std::shared_ptr<Session> MakeSession(Applications& applications, std::shared_ptr<link::Stream> stream,
-                                     SessionId id) {
+std::shared_ptr<Session> MakeSession(Applications& applications,
+                                     std::shared_ptr<link::Stream> stream, SessionId id) {
   const std::string& method = stream->info().method;
-  if (method.ends_with("/Publish")) return std::make_shared<PublishCall>(applications, std::move(stream), id);
-  if (method.ends_with("/Subscribe")) return std::make_shared<SubscribeCall>(applications, std::move(stream), id);
+  if (method.ends_with("/Publish"))
+    return std::make_shared<PublishCall>(applications, std::move(stream), id);
+  if (method.ends_with("/Subscribe"))
+    return std::make_shared<SubscribeCall>(applications, std::move(stream), id);
   PM_CHECK(method.ends_with("/Exchange"));
   return std::make_shared<ExchangeCall>(applications, std::move(stream), id);
 }

@@ -9,8 +9,8 @@
 namespace peermesh::api {
 
 // By the stream's method, which must be one of MessagingService.
-std::shared_ptr<Session> MakeSession(Applications& applications, std::shared_ptr<link::Stream> stream,
-                                     SessionId id);
+std::shared_ptr<Session> MakeSession(Applications& applications,
+                                     std::shared_ptr<link::Stream> stream, SessionId id);
 
 }  // namespace peermesh::api
 

@@ -20,11 +20,12 @@ v1::Peer ToProto(const PeerView& row) { return wire::ToPeer(row, driver::ToWall(
 
 bool Passes(const v1::PeerFilter& filter, const PeerView& row) {
   const auto state = static_cast<int>(row.state);
-  if (filter.states_size() > 0 &&
-      std::none_of(filter.states().begin(), filter.states().end(), [&](int wanted) { return wanted == state; })) {
+  if (filter.states_size() > 0 && std::none_of(filter.states().begin(), filter.states().end(),
+                                               [&](int wanted) { return wanted == state; })) {
     return false;
   }
-  return filter.peer().empty() || row.name == filter.peer() || row.id.ToText().starts_with(filter.peer());
+  return filter.peer().empty() || row.name == filter.peer() ||
+         row.id.ToText().starts_with(filter.peer());
 }
 
 // Itself first, then by name.
@@ -50,7 +51,7 @@ std::optional<std::uint64_t> NumberOf(const std::string& token, std::uint64_t ru
 
 }  // namespace
 
-// --- ListPeers ------------------------------------------------------------------------------------------------
+// --- ListPeers -----------------------------------------------------------------------------------
 
 class PeersService::ListCall final : public link::StreamHandler,
                                      public std::enable_shared_from_this<PeersService::ListCall> {
@@ -60,7 +61,8 @@ class PeersService::ListCall final : public link::StreamHandler,
 
   void OnMessage(std::shared_ptr<const std::string> bytes) override {
     if (!request_.ParseFromString(*bytes)) {
-      return stream_->Finish(ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a ListPeersRequest")));
+      return stream_->Finish(
+          ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a ListPeersRequest")));
     }
     service_.look_([self = shared_from_this()](const node::Node& node) {
       std::vector<PeerView> rows = node.Peers();
@@ -83,7 +85,7 @@ class PeersService::ListCall final : public link::StreamHandler,
   v1::ListPeersRequest request_;
 };
 
-// --- WatchPeers -----------------------------------------------------------------------------------------------
+// --- WatchPeers ----------------------------------------------------------------------------------
 
 class PeersService::Watch final : public link::StreamHandler,
                                   public std::enable_shared_from_this<PeersService::Watch> {
@@ -96,9 +98,8 @@ class PeersService::Watch final : public link::StreamHandler,
     if (!request.ParseFromString(*bytes)) {
       return Finish(ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a WatchPeersRequest")));
     }
-    service_.look_([self = shared_from_this(), request = std::move(request)](const node::Node& node) {
-      self->Begin(node, request);
-    });
+    service_.look_([self = shared_from_this(), request = std::move(request)](
+                       const node::Node& node) { self->Begin(node, request); });
     stream_->Read();
   }
 
@@ -111,7 +112,8 @@ class PeersService::Watch final : public link::StreamHandler,
   // The caller needs no other filter; the watch goes on.
   void OnReadEnd() override {
     const std::lock_guard lock(mutex_);
-    if (!started_) finish_ = ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message"));
+    if (!started_)
+      finish_ = ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message"));
     if (finish_ && !writing_ && !std::exchange(ended_, true)) stream_->Finish(*finish_);
   }
 
@@ -159,7 +161,8 @@ class PeersService::Watch final : public link::StreamHandler,
   bool Replay(std::uint64_t since) {
     const std::lock_guard lock(service_.mutex_);
     if (since > service_.last_change_) return false;
-    const std::uint64_t oldest = service_.log_.empty() ? service_.last_change_ + 1 : service_.log_.front().number;
+    const std::uint64_t oldest =
+        service_.log_.empty() ? service_.last_change_ + 1 : service_.log_.front().number;
     if (since + 1 < oldest) return false;
     for (const LoggedChange& change : service_.log_) {
       if (change.number > since) Note(change);
@@ -178,7 +181,8 @@ class PeersService::Watch final : public link::StreamHandler,
     v1::WatchPeersResponse response;
     if (std::exchange(reset_, false)) response.set_reset(true);
     for (const PeerView& row : std::exchange(snapshot_, {})) Add(response, row, false);
-    for (const auto& [id, change] : std::exchange(pending_, {})) Add(response, change.peer, change.removed);
+    for (const auto& [id, change] : std::exchange(pending_, {}))
+      Add(response, change.peer, change.removed);
     if (std::exchange(synced_due_, false)) response.set_synced(true);
     if (response.events_size() == 0 && !response.reset() && !response.synced()) {
       if (!finish_) return;
@@ -215,9 +219,10 @@ class PeersService::Watch final : public link::StreamHandler,
   std::optional<link::RpcStatus> finish_;
 };
 
-// --- The service ----------------------------------------------------------------------------------------------
+// --- The service ---------------------------------------------------------------------------------
 
-PeersService::PeersService(std::function<void(std::function<void(const node::Node&)>)> look, std::uint64_t run)
+PeersService::PeersService(std::function<void(std::function<void(const node::Node&)>)> look,
+                           std::uint64_t run)
     : look_(std::move(look)), run_(run) {}
 
 PeersService::~PeersService() = default;
@@ -230,7 +235,8 @@ void PeersService::Take(const std::shared_ptr<link::Stream>& stream) {
     {
       const std::lock_guard lock(mutex_);
       if (watches_.size() >= kMaxWatchers) {
-        return stream->Finish(ToStatus(wire::Exhausted("STREAM_LIMIT", "watches", "too many watches on this peer")));
+        return stream->Finish(
+            ToStatus(wire::Exhausted("STREAM_LIMIT", "watches", "too many watches on this peer")));
       }
       watches_.emplace(watch.get(), watch);
     }

@@ -1,8 +1,9 @@
 // PeersService: the peer table, once or as a watch.
 //
-// A watch sends the table, then every change; a watcher that reads slowly gets the latest row of each peer, not
-// every step in between, so what waits for it is bounded by the table. Changes are numbered; a resume token is
-// the run of this process and a number, good for as long as the change is in the log of kLoggedChanges.
+// A watch sends the table, then every change; a watcher that reads slowly gets the latest row of
+// each peer, not every step in between, so what waits for it is bounded by the table. Changes are
+// numbered; a resume token is the run of this process and a number, good for as long as the change
+// is in the log of kLoggedChanges.
 //
 // Thread-safe.
 #ifndef PEERMESH_SERVER_API_PEERS_SERVICE_H_
@@ -22,13 +23,15 @@
 
 namespace peermesh::api {
 
-// Resuming after a pause costs a snapshot beyond this: a table of 32 peers that all change 32 times.
+// Resuming after a pause costs a snapshot beyond this: a table of 32 peers that all change 32
+// times.
 inline constexpr std::size_t kLoggedChanges = 1024;
 inline constexpr std::size_t kMaxWatchers = 256;  // guess: consoles and resolvers on one host
 
 class PeersService {
  public:
-  // `look` runs its argument within the turn (Driver::Look); `run` differs in every run of the process.
+  // `look` runs its argument within the turn (Driver::Look); `run` differs in every run of the
+  // process.
   PeersService(std::function<void(std::function<void(const node::Node&)>)> look, std::uint64_t run);
   ~PeersService();
 

@@ -1,14 +1,14 @@
 // One application stream: the part that Publish, Subscribe and Exchange share.
 //
-// Out: frames are protobuf messages of one type per stream, so frames that wait are simply appended to each
-// other (concatenated messages merge), and whatever gathered during one write leaves with the next. The node
-// hands over one Deliver at a time and gets its DeliverDone when that has left.
-// In: one frame at a time; the next is asked for when the last is dealt with, so an application that outruns
-// its peer is held back by its own stream.
+// Out: frames are protobuf messages of one type per stream, so frames that wait are simply appended
+// to each other (concatenated messages merge), and whatever gathered during one write leaves with
+// the next. The node hands over one Deliver at a time and gets its DeliverDone when that has left.
+// In: one frame at a time; the next is asked for when the last is dealt with, so an application
+// that outruns its peer is held back by its own stream.
 //
-// Bounds: one delivery (kFlushBytes and a message) and kMaxPendingBytes of answers; an application that reads
-// no answers is not read from either. Callbacks come on the stream's queue, wishes on the turn's thread; a
-// small lock keeps them apart and is never held while either is called.
+// Bounds: one delivery (kFlushBytes and a message) and kMaxPendingBytes of answers; an application
+// that reads no answers is not read from either. Callbacks come on the stream's queue, wishes on
+// the turn's thread; a small lock keeps them apart and is never held while either is called.
 #ifndef PEERMESH_SERVER_API_SESSION_H_
 #define PEERMESH_SERVER_API_SESSION_H_
 
@@ -27,7 +27,8 @@ namespace peermesh::api {
 
 class Applications;
 
-// Answers waiting behind a write; past this the session is not read from. Guess: a thousand answers.
+// Answers waiting behind a write; past this the session is not read from. Guess: a thousand
+// answers.
 inline constexpr std::size_t kMaxPendingBytes = 64u << 10;
 
 class Session : public link::StreamHandler, public std::enable_shared_from_this<Session> {
@@ -73,7 +74,8 @@ class Session : public link::StreamHandler, public std::enable_shared_from_this<
 
   std::mutex mutex_;
   bool opened_ = false, ended_ = false;
-  bool writing_ = false, delivery_writing_ = false, delivery_pending_ = false, waiting_for_room_ = false;
+  bool writing_ = false, delivery_writing_ = false, delivery_pending_ = false,
+       waiting_for_room_ = false;
   std::string pending_;
   std::optional<link::RpcStatus> finish_;
 };

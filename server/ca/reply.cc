@@ -27,26 +27,13 @@ grpc::ServerUnaryReactor* ReplyFrom(Worker& worker, grpc::CallbackServerContext&
 grpc::Status ErrorOf(const absl::Status& status, const Reasons& reasons) {
   const char* reason = nullptr;
   switch (status.code()) {
-    case absl::StatusCode::kUnauthenticated:
-      reason = reasons.unauthenticated;
-      break;
-    case absl::StatusCode::kInvalidArgument:
-      reason = reasons.invalid_argument;
-      break;
-    case absl::StatusCode::kAlreadyExists:
-      reason = reasons.already_exists;
-      break;
-    case absl::StatusCode::kNotFound:
-      reason = reasons.not_found;
-      break;
-    case absl::StatusCode::kFailedPrecondition:
-      reason = reasons.failed_precondition;
-      break;
-    case absl::StatusCode::kResourceExhausted:
-      reason = reasons.resource_exhausted;
-      break;
-    default:
-      break;
+    case absl::StatusCode::kUnauthenticated: reason = reasons.unauthenticated; break;
+    case absl::StatusCode::kInvalidArgument: reason = reasons.invalid_argument; break;
+    case absl::StatusCode::kAlreadyExists: reason = reasons.already_exists; break;
+    case absl::StatusCode::kNotFound: reason = reasons.not_found; break;
+    case absl::StatusCode::kFailedPrecondition: reason = reasons.failed_precondition; break;
+    case absl::StatusCode::kResourceExhausted: reason = reasons.resource_exhausted; break;
+    default: break;
   }
   if (reason != nullptr) {
     return MakeError(static_cast<grpc::StatusCode>(status.code()), reason,

@@ -158,8 +158,7 @@ absl::Status SetValue(Message& message, const FieldDescriptor& field, std::strin
     case FieldDescriptor::CPPTYPE_MESSAGE:
       PM_CHECK(IsValue(field));
       return SetDuration(message, field, text);
-    default:
-      PM_CHECK(!"a type of field that the schema does not use yet");
+    default: PM_CHECK(!"a type of field that the schema does not use yet");
   }
   return absl::OkStatus();
 }

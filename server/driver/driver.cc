@@ -31,7 +31,8 @@ Rng::Seed OsSeed() {
   Rng::Seed seed{};
   std::size_t have = 0;
   while (have < sizeof(seed)) {
-    const ssize_t got = getrandom(reinterpret_cast<char*>(seed.data()) + have, sizeof(seed) - have, 0);
+    const ssize_t got =
+        getrandom(reinterpret_cast<char*>(seed.data()) + have, sizeof(seed) - have, 0);
     PM_CHECK(got > 0);
     have += static_cast<std::size_t>(got);
   }

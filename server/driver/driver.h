@@ -1,9 +1,9 @@
 // Drives the node: the only place that gives it time and randomness, and the one lock around it.
 //
-// The turn runs inline on whichever thread brings a fact: facts go to an inbox, and the thread that finds
-// nobody at work drains it, for others too. There is no node thread; a hop to one costs more than a turn.
-// Wishes are performed by the same thread right after the facts, in order. Performing never blocks and never
-// calls back into a stream's handler, so a turn cannot wait for itself.
+// The turn runs inline on whichever thread brings a fact: facts go to an inbox, and the thread that
+// finds nobody at work drains it, for others too. There is no node thread; a hop to one costs more
+// than a turn. Wishes are performed by the same thread right after the facts, in order. Performing
+// never blocks and never calls back into a stream's handler, so a turn cannot wait for itself.
 //
 // Bounds: links and sessions owe a bounded number of facts each, and so bound the inbox.
 // Thread-safe.
@@ -34,8 +34,8 @@ Instant ToSteady(WallTime wall);
 // A seed from the operating system.
 Rng::Seed OsSeed();
 
-// Performs the wishes of a node. Called on the thread that runs the turn, one at a time, in order; must not
-// block. May call Driver::Post.
+// Performs the wishes of a node. Called on the thread that runs the turn, one at a time, in order;
+// must not block. May call Driver::Post.
 class World {
  public:
   virtual ~World() = default;
@@ -58,8 +58,8 @@ class World {
 
 class Driver {
  public:
-  // `timers` is where wake-ups are kept. Its thread must have ended before the driver does: a timer that
-  // fires while it is cancelled may still run.
+  // `timers` is where wake-ups are kept. Its thread must have ended before the driver does: a timer
+  // that fires while it is cancelled may still run.
   Driver(std::unique_ptr<node::Node> node, World& world, link::Queue& timers);
   // Stop() must have been called.
   ~Driver();

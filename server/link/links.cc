@@ -11,64 +11,41 @@ namespace peermesh::link {
 
 const char* ToString(HandshakeFault fault) {
   switch (fault) {
-    case HandshakeFault::kNotAHello:
-      return "not_a_hello";
-    case HandshakeFault::kWrongMesh:
-      return "wrong_mesh";
-    case HandshakeFault::kWrongVersion:
-      return "wrong_version";
-    case HandshakeFault::kWrongToken:
-      return "wrong_token";
-    case HandshakeFault::kWrongPeer:
-      return "wrong_peer";
-    case HandshakeFault::kWrongRole:
-      return "wrong_role";
-    case HandshakeFault::kSelf:
-      return "self";
-    case HandshakeFault::kFull:
-      return "full";
-    case HandshakeFault::kHalfOpen:
-      return "half_open";
-    case HandshakeFault::kBroken:
-      return "broken";
-    case HandshakeFault::kStopping:
-      return "stopping";
+    case HandshakeFault::kNotAHello: return "not_a_hello";
+    case HandshakeFault::kWrongMesh: return "wrong_mesh";
+    case HandshakeFault::kWrongVersion: return "wrong_version";
+    case HandshakeFault::kWrongToken: return "wrong_token";
+    case HandshakeFault::kWrongPeer: return "wrong_peer";
+    case HandshakeFault::kWrongRole: return "wrong_role";
+    case HandshakeFault::kSelf: return "self";
+    case HandshakeFault::kFull: return "full";
+    case HandshakeFault::kHalfOpen: return "half_open";
+    case HandshakeFault::kBroken: return "broken";
+    case HandshakeFault::kStopping: return "stopping";
   }
   return "unknown";
 }
 
 const char* ToString(node::DialFailure failure) {
   switch (failure) {
-    case node::DialFailure::kRefused:
-      return "refused";
-    case node::DialFailure::kUnreachable:
-      return "unreachable";
-    case node::DialFailure::kTimeout:
-      return "timeout";
-    case node::DialFailure::kRejected:
-      return "rejected";
-    case node::DialFailure::kWrongPeer:
-      return "wrong_peer";
-    case node::DialFailure::kSelf:
-      return "self";
-    case node::DialFailure::kTransport:
-      return "transport";
+    case node::DialFailure::kRefused: return "refused";
+    case node::DialFailure::kUnreachable: return "unreachable";
+    case node::DialFailure::kTimeout: return "timeout";
+    case node::DialFailure::kRejected: return "rejected";
+    case node::DialFailure::kWrongPeer: return "wrong_peer";
+    case node::DialFailure::kSelf: return "self";
+    case node::DialFailure::kTransport: return "transport";
   }
   return "unknown";
 }
 
 const char* ToString(node::DownReason reason) {
   switch (reason) {
-    case node::DownReason::kClosedByPeer:
-      return "closed_by_peer";
-    case node::DownReason::kTransport:
-      return "transport";
-    case node::DownReason::kClosedByUs:
-      return "closed_by_us";
-    case node::DownReason::kProtocol:
-      return "protocol";
-    case node::DownReason::kStalled:
-      return "stalled";
+    case node::DownReason::kClosedByPeer: return "closed_by_peer";
+    case node::DownReason::kTransport: return "transport";
+    case node::DownReason::kClosedByUs: return "closed_by_us";
+    case node::DownReason::kProtocol: return "protocol";
+    case node::DownReason::kStalled: return "stalled";
   }
   return "unknown";
 }

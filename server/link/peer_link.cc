@@ -30,8 +30,7 @@ std::shared_ptr<Stream> PeerLink::StreamOf(Lane lane) {
   return At(lane).stream;
 }
 
-// --- Wishes
-// ---------------------------------------------------------------------------------------
+// --- Wishes --------------------------------------------------------------------------------------
 
 void PeerLink::Perform(node::SendControl send) {
   std::string bytes = wire::EncodeControl(send.frame);
@@ -117,8 +116,7 @@ void PeerLink::Stop() {
   Close();
 }
 
-// --- Frames
-// ---------------------------------------------------------------------------------------
+// --- Frames --------------------------------------------------------------------------------------
 
 void PeerLink::OnMessage(Lane lane, std::shared_ptr<const std::string> bytes) {
   Phase phase;
@@ -130,17 +128,13 @@ void PeerLink::OnMessage(Lane lane, std::shared_ptr<const std::string> bytes) {
     if (lane == Lane::kData && phase != Phase::kClosing) data_.reading = false;
   }
   switch (phase) {
-    case Phase::kHello:
-      return OnHello(*bytes);
-    case Phase::kJoin:
-      return OnDataHello(bytes);
+    case Phase::kHello: return OnHello(*bytes);
+    case Phase::kJoin: return OnDataHello(bytes);
     case Phase::kUp:
     case Phase::kLeaving:
       return lane == Lane::kControl ? OnControlFrame(*bytes) : OnDataFrame(bytes);
-    case Phase::kClosing:
-      return stream->Read();
-    case Phase::kDown:
-      return;
+    case Phase::kClosing: return stream->Read();
+    case Phase::kDown: return;
   }
 }
 
@@ -204,8 +198,7 @@ void PeerLink::OnWritten(Lane lane) {
   Emit(node::SendDone{id_, lane});
 }
 
-// --- The end
-// --------------------------------------------------------------------------------------
+// --- The end -------------------------------------------------------------------------------------
 
 void PeerLink::OnReadEnd(Lane lane) {
   std::shared_ptr<Stream> finish;
@@ -241,10 +234,8 @@ void PeerLink::OnClosed(Lane lane, const Closed& closed) {
   }
   switch (phase) {
     case Phase::kHello:
-    case Phase::kJoin:
-      return OnHandshakeClosed(closed);
-    case Phase::kUp:
-      return Down(DownReason::kTransport);
+    case Phase::kJoin: return OnHandshakeClosed(closed);
+    case Phase::kUp: return Down(DownReason::kTransport);
     case Phase::kLeaving:
       // A stream that broke was read to an end too, before it turned out that it broke.
       if (both || closed.code != 0)
@@ -253,8 +244,7 @@ void PeerLink::OnClosed(Lane lane, const Closed& closed) {
     case Phase::kClosing:
       if (both) Down(DownReason::kClosedByUs);
       return;
-    case Phase::kDown:
-      return;
+    case Phase::kDown: return;
   }
 }
 
@@ -280,8 +270,7 @@ void PeerLink::Down(DownReason reason) {
   context_->Remove(id_);
 }
 
-// --- Facts and timers
-// -----------------------------------------------------------------------------
+// --- Facts and timers ----------------------------------------------------------------------------
 
 void PeerLink::Emit(node::Input input, After after) {
   {

@@ -171,9 +171,7 @@ void Stream::Complete(Op op, bool ok) {
         write_due_.reset();
         no_more_reads_ = no_more_writes_ = true;
         break;
-      case Op::kDone:
-        no_more_reads_ = no_more_writes_ = true;
-        break;
+      case Op::kDone: no_more_reads_ = no_more_writes_ = true; break;
     }
     tell = tell && !status_ && !cancelled_ && handler_ != nullptr;
     todo = NextLocked();

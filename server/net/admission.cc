@@ -8,16 +8,11 @@ namespace peermesh::net {
 
 const char* ToString(Refusal refusal) {
   switch (refusal) {
-    case Refusal::kTotal:
-      return "total";
-    case Refusal::kPerAddress:
-      return "per_address";
-    case Refusal::kHandshakes:
-      return "handshakes";
-    case Refusal::kRate:
-      return "rate";
-    case Refusal::kNoDescriptors:
-      return "no_descriptors";
+    case Refusal::kTotal: return "total";
+    case Refusal::kPerAddress: return "per_address";
+    case Refusal::kHandshakes: return "handshakes";
+    case Refusal::kRate: return "rate";
+    case Refusal::kNoDescriptors: return "no_descriptors";
   }
   return "unknown";
 }

@@ -37,8 +37,7 @@ absl::Status Failed(const std::string& address, int error) {
     case EPERM:
       return absl::PermissionDeniedError(what +
                                          "Choose a place this user may use, or a port above 1023.");
-    case EADDRNOTAVAIL:
-      return absl::UnavailableError(what + "Choose an address of this host.");
+    case EADDRNOTAVAIL: return absl::UnavailableError(what + "Choose an address of this host.");
     default:
       return absl::UnavailableError(what + "Check the address and the limits of the process.");
   }

@@ -106,16 +106,11 @@ absl::Status MarkRedeemed(Database& database, const Redemption& redemption, cons
 
 const char* ToString(TokenFault fault) {
   switch (fault) {
-    case TokenFault::kNone:
-      return "none";
-    case TokenFault::kUnknownOrWrongSecret:
-      return "unknown_or_wrong_secret";
-    case TokenFault::kExpired:
-      return "expired";
-    case TokenFault::kRevoked:
-      return "revoked";
-    case TokenFault::kAbused:
-      return "abused";
+    case TokenFault::kNone: return "none";
+    case TokenFault::kUnknownOrWrongSecret: return "unknown_or_wrong_secret";
+    case TokenFault::kExpired: return "expired";
+    case TokenFault::kRevoked: return "revoked";
+    case TokenFault::kAbused: return "abused";
   }
   return "unknown";
 }

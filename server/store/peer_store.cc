@@ -46,8 +46,9 @@ PeerStore::PeerStore(std::unique_ptr<Database> database) : database_(std::move(d
 PeerStore::~PeerStore() { Close(); }
 
 absl::Status PeerStore::Load(WallTime now) {
-  absl::Status dropped =
-      Statement(database_->handle(), "DELETE FROM peers WHERE written < ?").Bind(static_cast<std::int64_t>(Seconds(now) - kMaxRecordAge.count())).Run();
+  absl::Status dropped = Statement(database_->handle(), "DELETE FROM peers WHERE written < ?")
+                             .Bind(static_cast<std::int64_t>(Seconds(now) - kMaxRecordAge.count()))
+                             .Run();
   if (!dropped.ok()) return dropped;
   Statement rows(database_->handle(), "SELECT record FROM peers ORDER BY written DESC LIMIT ?");
   rows.Bind(static_cast<std::int64_t>(kMaxPeers));

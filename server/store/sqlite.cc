@@ -22,17 +22,12 @@ absl::Status Failed(sqlite3* database, int result) {
                   database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(result));
   switch (result & 0xff) {
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return absl::UnavailableError(text);
-    case SQLITE_CONSTRAINT:
-      return absl::AlreadyExistsError(text);
-    case SQLITE_FULL:
-      return absl::ResourceExhaustedError(text);
+    case SQLITE_LOCKED: return absl::UnavailableError(text);
+    case SQLITE_CONSTRAINT: return absl::AlreadyExistsError(text);
+    case SQLITE_FULL: return absl::ResourceExhaustedError(text);
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return absl::DataLossError(text);
-    default:
-      return absl::InternalError(text);
+    case SQLITE_NOTADB: return absl::DataLossError(text);
+    default: return absl::InternalError(text);
   }
 }
 

@@ -101,13 +101,10 @@ bool IsDnsName(std::string_view text) {
 
 const char* UsageOf(Role role) {
   switch (role) {
-    case Role::kPeer:
-      return "serverAuth,clientAuth";
+    case Role::kPeer: return "serverAuth,clientAuth";
     case Role::kClient:
-    case Role::kAdmin:
-      return "clientAuth";
-    case Role::kCa:
-      return "serverAuth";
+    case Role::kAdmin: return "clientAuth";
+    case Role::kCa: return "serverAuth";
   }
   return "";
 }

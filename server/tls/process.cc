@@ -71,12 +71,9 @@ std::shared_ptr<const GrpcLogSink>& Sink() {
 
 GrpcSeverity Translate(gpr_log_severity severity) {
   switch (severity) {
-    case GPR_LOG_SEVERITY_DEBUG:
-      return GrpcSeverity::kDebug;
-    case GPR_LOG_SEVERITY_INFO:
-      return GrpcSeverity::kInfo;
-    case GPR_LOG_SEVERITY_ERROR:
-      return GrpcSeverity::kError;
+    case GPR_LOG_SEVERITY_DEBUG: return GrpcSeverity::kDebug;
+    case GPR_LOG_SEVERITY_INFO: return GrpcSeverity::kInfo;
+    case GPR_LOG_SEVERITY_ERROR: return GrpcSeverity::kError;
   }
   return GrpcSeverity::kError;
 }
@@ -95,7 +92,8 @@ void OnGrpcLog(gpr_log_func_args* args) {
 absl::Status InitProcess(Signals signals) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   signal(SIGPIPE, SIG_IGN);
-  // Its parser reports every string that is not UTF-8 on stderr, and anybody may send one; we refuse and count them.
+  // Its parser reports every string that is not UTF-8 on stderr, and anybody may send one; we
+  // refuse and count them.
   google::protobuf::SetLogHandler(nullptr);
   if (signals == Signals::kBlock) {
     sigset_t mask;
@@ -107,8 +105,8 @@ absl::Status InitProcess(Signals signals) {
   }
   if (absl::Status status = ForceTls13(); !status.ok()) return status;
   gpr_set_log_function(OnGrpcLog);
-  // One reference that is never given back: gRPC's shutdown, when its last object goes, may wait ten seconds for a
-  // poller of its own, and the process is about to end anyway.
+  // One reference that is never given back: gRPC's shutdown, when its last object goes, may wait
+  // ten seconds for a poller of its own, and the process is about to end anyway.
   grpc_init();
   return absl::OkStatus();
 }

@@ -22,9 +22,9 @@ enum class Signals {
 };
 
 // In this order: Abseil's deadlock detection off (Debian's build of it is a debug build), SIGPIPE
-// ignored, protobuf's log off, signals, TLS 1.3 as the only version, gRPC's log. Call once, before any thread is
-// started and any gRPC object made. An error means TLS 1.2 could not be switched off: do not go
-// on.
+// ignored, protobuf's log off, signals, TLS 1.3 as the only version, gRPC's log. Call once, before
+// any thread is started and any gRPC object made. An error means TLS 1.2 could not be switched off:
+// do not go on.
 absl::Status InitProcess(Signals signals);
 
 // Replaces where gRPC's log goes; before the first call errors go to stderr. Any time, any thread.

@@ -40,7 +40,7 @@ inline constexpr std::size_t kMaxClientLabelBytes =
     64;                                             // ExchangeHello.client: what a table can show
 inline constexpr std::size_t kMaxTargetBytes = 63;  // a name; ids are shorter
 
-// --- From applications -------------------------------------------------------------------------
+// --- From applications ---------------------------------------------------------------------------
 
 struct PublishRequest {
   std::string target;
@@ -66,7 +66,7 @@ struct ExchangeFrame {
 // An error here ends the stream: nothing after a broken frame can be trusted.
 Result<ExchangeFrame> DecodeExchange(std::shared_ptr<const std::string> bytes);
 
-// --- To applications ---------------------------------------------------------------------------
+// --- To applications -----------------------------------------------------------------------------
 
 // A SubscribeResponse or ExchangeResponse. `names` tells a peer's name; called once for each run of
 // one origin.

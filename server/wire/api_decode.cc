@@ -49,14 +49,9 @@ Rule TakeTimeout(Reader& reader, Duration& out) {
   std::uint64_t nanos = 0;
   while (duration.Next()) {
     switch (duration.number()) {
-      case kSeconds:
-        seconds = duration.Varint();
-        break;
-      case kNanos:
-        nanos = duration.Varint();
-        break;
-      default:
-        duration.Skip();
+      case kSeconds: seconds = duration.Varint(); break;
+      case kNanos: nanos = duration.Varint(); break;
+      default: duration.Skip();
     }
   }
   if (duration.rule() != Rule::kNone) return duration.rule();
@@ -81,20 +76,11 @@ Rule TakeSubscription(std::string_view body, node::Subscription& out) {
   while (reader.Next()) {
     Rule rule = Rule::kNone;
     switch (reader.number()) {
-      case kId:
-        out.id = static_cast<std::uint32_t>(reader.Varint(kMaxId));
-        break;
-      case kSubject:
-        out.pattern = reader.Bytes();
-        break;
-      case kSubOnOverflow:
-        rule = TakeOnOverflow(reader, out.on_overflow);
-        break;
-      case kSubBlockTimeout:
-        rule = TakeTimeout(reader, out.block_timeout);
-        break;
-      default:
-        reader.Skip();
+      case kId: out.id = static_cast<std::uint32_t>(reader.Varint(kMaxId)); break;
+      case kSubject: out.pattern = reader.Bytes(); break;
+      case kSubOnOverflow: rule = TakeOnOverflow(reader, out.on_overflow); break;
+      case kSubBlockTimeout: rule = TakeTimeout(reader, out.block_timeout); break;
+      default: reader.Skip();
     }
     if (rule != Rule::kNone) return rule;
   }
@@ -144,39 +130,27 @@ RpcError Broken(Rule rule, const std::string& field) {
 // Everything of an ExchangeRequest but its messages.
 Rule TakeExchangeField(Reader& reader, ExchangeFrame& frame) {
   switch (reader.number()) {
-    case kHello:
-      return TakeHello(reader, frame.hello.emplace());
+    case kHello: return TakeHello(reader, frame.hello.emplace());
     case kSubscribe:
       if (frame.subscribe.size() == kMaxSubscriptionsPerSession) return Rule::kTooManySubscriptions;
       return TakeSubscription(reader.Bytes(), frame.subscribe.emplace_back());
-    case kUnsubscribe:
-      return TakeIds(reader, frame.unsubscribe);
-    case kPing:
-      frame.ping = reader.Varint();
-      break;
-    case kPublishId:
-      frame.publish_id = reader.Varint();
-      break;
-    case kTarget:
-      return TakeText(reader, kMaxTargetBytes, frame.target);
-    default:
-      reader.Skip();
+    case kUnsubscribe: return TakeIds(reader, frame.unsubscribe);
+    case kPing: frame.ping = reader.Varint(); break;
+    case kPublishId: frame.publish_id = reader.Varint(); break;
+    case kTarget: return TakeText(reader, kMaxTargetBytes, frame.target);
+    default: reader.Skip();
   }
   return Rule::kNone;
 }
 
 std::string FieldOf(const Reader& reader, const ExchangeFrame& frame) {
   switch (reader.number()) {
-    case kHello:
-      return "hello.client";
+    case kHello: return "hello.client";
     case kSubscribe:
       return fmt::format("subscribe[{}]", frame.subscribe.empty() ? 0 : frame.subscribe.size() - 1);
-    case kUnsubscribe:
-      return "unsubscribe";
-    case kTarget:
-      return "target";
-    default:
-      return "";
+    case kUnsubscribe: return "unsubscribe";
+    case kTarget: return "target";
+    default: return "";
   }
 }
 
@@ -226,14 +200,9 @@ Result<std::vector<node::Subscription>> DecodeSubscribe(std::string_view bytes) 
         if (routing::IsValidPattern(added.pattern)) break;
         return Broken(Rule::kPattern, fmt::format("subjects[{}]", result.size() - 1));
       }
-      case kOnOverflow:
-        rule = TakeOnOverflow(reader, on_overflow);
-        break;
-      case kBlockTimeout:
-        rule = TakeTimeout(reader, block_timeout);
-        break;
-      default:
-        reader.Skip();
+      case kOnOverflow: rule = TakeOnOverflow(reader, on_overflow); break;
+      case kBlockTimeout: rule = TakeTimeout(reader, block_timeout); break;
+      default: reader.Skip();
     }
     if (rule != Rule::kNone)
       return Broken(rule, reader.number() == kOnOverflow ? "on_overflow" : "block_timeout");

@@ -14,7 +14,7 @@ namespace {
 
 namespace pb = link::v1;
 
-// --- From protobuf: each returns the rule it breaks --------------------------------------------
+// --- From protobuf: each returns the rule it breaks ----------------------------------------------
 
 Rule From(const pb::Hello& in, ReceivedControl& out) {
   if (!in.mesh_id().empty() && !identity::IsMeshId(in.mesh_id())) return Rule::kValue;
@@ -120,37 +120,29 @@ Rule From(const pb::Goodbye& in, ReceivedControl& out) {
 
 Rule From(const pb::ControlFrame& in, ReceivedControl& out) {
   switch (in.kind_case()) {
-    case pb::ControlFrame::kHello:
-      return From(in.hello(), out);
-    case pb::ControlFrame::kHeartbeat:
-      return From(in.heartbeat(), out);
-    case pb::ControlFrame::kInterestSnapshot:
-      return From(in.interest_snapshot(), out);
-    case pb::ControlFrame::kInterestDelta:
-      return From(in.interest_delta(), out);
+    case pb::ControlFrame::kHello: return From(in.hello(), out);
+    case pb::ControlFrame::kHeartbeat: return From(in.heartbeat(), out);
+    case pb::ControlFrame::kInterestSnapshot: return From(in.interest_snapshot(), out);
+    case pb::ControlFrame::kInterestDelta: return From(in.interest_delta(), out);
     case pb::ControlFrame::kInterestAck:
       out = node::ControlFrame(node::InterestAck{in.interest_ack().generation()});
       return Rule::kNone;
     case pb::ControlFrame::kInterestRequest:
       out = node::ControlFrame(node::InterestRequest{});
       return Rule::kNone;
-    case pb::ControlFrame::kPeerRecords:
-      return From(in.peer_records(), out);
-    case pb::ControlFrame::kPeerStates:
-      return From(in.peer_states(), out);
-    case pb::ControlFrame::kGoodbye:
-      return From(in.goodbye(), out);
+    case pb::ControlFrame::kPeerRecords: return From(in.peer_records(), out);
+    case pb::ControlFrame::kPeerStates: return From(in.peer_states(), out);
+    case pb::ControlFrame::kGoodbye: return From(in.goodbye(), out);
     case pb::ControlFrame::kLinkReady:
       out = node::ControlFrame(node::LinkReady{});
       return Rule::kNone;
-    case pb::ControlFrame::KIND_NOT_SET:
-      break;
+    case pb::ControlFrame::KIND_NOT_SET: break;
   }
   out = UnknownKind{};
   return Rule::kNone;
 }
 
-// --- To protobuf -------------------------------------------------------------------------------
+// --- To protobuf ---------------------------------------------------------------------------------
 
 void To(const node::Heartbeat& in, pb::ControlFrame& out) {
   pb::Heartbeat& heartbeat = *out.mutable_heartbeat();
@@ -222,7 +214,7 @@ bool IsAddress(const std::string& text) {
   return text.size() <= kMaxAddressBytes && identity::IsHostPort(text);
 }
 
-// --- Records -----------------------------------------------------------------------------------
+// --- Records -------------------------------------------------------------------------------------
 
 // Addresses of a form this version cannot dial are left out, not held against the record.
 bool FillRecord(const pb::PeerRecord& in, node::PeerRecord& out) {
@@ -277,14 +269,10 @@ std::string EncodeHello(const Hello& hello) {
 
 const char* ToString(RecordRefusal refusal) {
   switch (refusal) {
-    case RecordRefusal::kMalformed:
-      return "malformed";
-    case RecordRefusal::kCertificate:
-      return "certificate";
-    case RecordRefusal::kSignature:
-      return "signature";
-    case RecordRefusal::kWrongPeer:
-      return "wrong_peer";
+    case RecordRefusal::kMalformed: return "malformed";
+    case RecordRefusal::kCertificate: return "certificate";
+    case RecordRefusal::kSignature: return "signature";
+    case RecordRefusal::kWrongPeer: return "wrong_peer";
   }
   return "unknown";
 }

@@ -61,7 +61,7 @@ Result<ReceivedControl, WireError> DecodeControl(std::string_view bytes);
 std::string EncodeControl(const node::ControlFrame& frame);
 std::string EncodeHello(const Hello& hello);
 
-// --- Signed records ----------------------------------------------------------------------------
+// --- Signed records ------------------------------------------------------------------------------
 
 // What records are signed under; see identity::Certificate::VerifySignature.
 inline constexpr std::string_view kRecordDomain = "peermesh/peer-record/v1";

@@ -91,27 +91,13 @@ WireError DecodeBatch(const std::shared_ptr<const std::string>& buffer, std::str
   flow::Run& run = parts.run;
   while (reader.Next()) {
     switch (reader.number()) {
-      case kChannel:
-        run.channel = static_cast<std::uint32_t>(reader.Varint(kChannels - 1));
-        break;
-      case kFirstSequence:
-        run.first = reader.Varint();
-        break;
-      case kSkips:
-        TakeSkips(reader, parts.skips);
-        break;
-      case kPublishTime:
-        run.publish_time_us = static_cast<std::int64_t>(reader.Varint());
-        break;
-      case kLost:
-        run.lost = reader.Varint();
-        break;
-      case kLostReason:
-        parts.lost_reason = reader.Varint();
-        break;
-      case kMark:
-        run.mark = reader.Bool();
-        break;
+      case kChannel: run.channel = static_cast<std::uint32_t>(reader.Varint(kChannels - 1)); break;
+      case kFirstSequence: run.first = reader.Varint(); break;
+      case kSkips: TakeSkips(reader, parts.skips); break;
+      case kPublishTime: run.publish_time_us = static_cast<std::int64_t>(reader.Varint()); break;
+      case kLost: run.lost = reader.Varint(); break;
+      case kLostReason: parts.lost_reason = reader.Varint(); break;
+      case kMark: run.mark = reader.Bool(); break;
       case kMessagesField: {
         const std::string_view message = reader.Bytes();
         if (reader.rule() != Rule::kNone) break;
@@ -119,8 +105,7 @@ WireError DecodeBatch(const std::shared_ptr<const std::string>& buffer, std::str
         if (rule != Rule::kNone) return {rule, records.count()};
         break;
       }
-      default:
-        reader.Skip();
+      default: reader.Skip();
     }
   }
   if (reader.rule() != Rule::kNone) return {reader.rule()};
@@ -169,7 +154,7 @@ WireError DecodeFrame(const std::shared_ptr<const std::string>& buffer, std::str
   return {reader.rule()};
 }
 
-// --- Encoding ----------------------------------------------------------------------------------
+// --- Encoding ------------------------------------------------------------------------------------
 
 // Calls `visit` with how many numbers lie before each item and after the last.
 template <class Visitor>

@@ -13,32 +13,19 @@ constexpr const char* kDomain = "peermesh";
 
 const char* ReasonOf(node::Refusal refusal) {
   switch (refusal) {
-    case node::Refusal::kNone:
-      break;
-    case node::Refusal::kDraining:
-      return "DRAINING";
-    case node::Refusal::kRateLimited:
-      return "RATE_LIMITED";
-    case node::Refusal::kUnknownPeer:
-      return "UNKNOWN_PEER";
-    case node::Refusal::kAmbiguousPeer:
-      return "AMBIGUOUS_PEER";
-    case node::Refusal::kPeerUnreachable:
-      return "PEER_UNREACHABLE";
-    case node::Refusal::kNoSubscribers:
-      return "NO_SUBSCRIBERS";
-    case node::Refusal::kTooManySubscriptions:
-      return "TOO_MANY_SUBSCRIPTIONS";
-    case node::Refusal::kTooManyLeadingWildcards:
-      return "TOO_MANY_LEADING_WILDCARDS";
-    case node::Refusal::kDuplicateSubscription:
-      return "DUPLICATE_SUBSCRIPTION";
-    case node::Refusal::kTooManySessions:
-      return "TOO_MANY_SESSIONS";
-    case node::Refusal::kSlowConsumer:
-      return "SLOW_CONSUMER";
-    case node::Refusal::kUnknownSession:
-      return "SESSION_ENDED";
+    case node::Refusal::kNone: break;
+    case node::Refusal::kDraining: return "DRAINING";
+    case node::Refusal::kRateLimited: return "RATE_LIMITED";
+    case node::Refusal::kUnknownPeer: return "UNKNOWN_PEER";
+    case node::Refusal::kAmbiguousPeer: return "AMBIGUOUS_PEER";
+    case node::Refusal::kPeerUnreachable: return "PEER_UNREACHABLE";
+    case node::Refusal::kNoSubscribers: return "NO_SUBSCRIBERS";
+    case node::Refusal::kTooManySubscriptions: return "TOO_MANY_SUBSCRIPTIONS";
+    case node::Refusal::kTooManyLeadingWildcards: return "TOO_MANY_LEADING_WILDCARDS";
+    case node::Refusal::kDuplicateSubscription: return "DUPLICATE_SUBSCRIPTION";
+    case node::Refusal::kTooManySessions: return "TOO_MANY_SESSIONS";
+    case node::Refusal::kSlowConsumer: return "SLOW_CONSUMER";
+    case node::Refusal::kUnknownSession: return "SESSION_ENDED";
   }
   PM_CHECK(false);
   return "";
@@ -53,28 +40,17 @@ std::string WithoutFullStop(std::string_view sentence) {
 
 const char* ToString(Code code) {
   switch (code) {
-    case Code::kInvalidArgument:
-      return "INVALID_ARGUMENT";
-    case Code::kNotFound:
-      return "NOT_FOUND";
-    case Code::kAlreadyExists:
-      return "ALREADY_EXISTS";
-    case Code::kPermissionDenied:
-      return "PERMISSION_DENIED";
-    case Code::kResourceExhausted:
-      return "RESOURCE_EXHAUSTED";
-    case Code::kFailedPrecondition:
-      return "FAILED_PRECONDITION";
-    case Code::kAborted:
-      return "ABORTED";
-    case Code::kUnimplemented:
-      return "UNIMPLEMENTED";
-    case Code::kInternal:
-      return "INTERNAL";
-    case Code::kUnavailable:
-      return "UNAVAILABLE";
-    case Code::kUnauthenticated:
-      return "UNAUTHENTICATED";
+    case Code::kInvalidArgument: return "INVALID_ARGUMENT";
+    case Code::kNotFound: return "NOT_FOUND";
+    case Code::kAlreadyExists: return "ALREADY_EXISTS";
+    case Code::kPermissionDenied: return "PERMISSION_DENIED";
+    case Code::kResourceExhausted: return "RESOURCE_EXHAUSTED";
+    case Code::kFailedPrecondition: return "FAILED_PRECONDITION";
+    case Code::kAborted: return "ABORTED";
+    case Code::kUnimplemented: return "UNIMPLEMENTED";
+    case Code::kInternal: return "INTERNAL";
+    case Code::kUnavailable: return "UNAVAILABLE";
+    case Code::kUnauthenticated: return "UNAUTHENTICATED";
   }
   return "UNKNOWN";
 }

@@ -40,8 +40,7 @@ bool Reader::Next() {
       type_ = WireType::kFixed32;
       length = 4;
       break;
-    default:
-      return fail(Rule::kWireType);
+    default: return fail(Rule::kWireType);
   }
   if (length > rest_.size()) return fail(Rule::kTruncated);
   bytes_ = rest_.substr(0, length);

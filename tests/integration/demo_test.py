@@ -3,7 +3,9 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -14,14 +16,29 @@ DEMO = ROOT / "deploy/demo"
 SECONDS = 30  # required, with everything installed and built
 
 
-def run(*arguments):
+def start(*arguments, cwd="/", **environment):
     build = pathlib.Path(os.environ["PEERMESH_BIN"]).parent
-    return subprocess.run([DEMO, "--no-install", *arguments], cwd="/", text=True, timeout=100, check=False,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env={**os.environ, "PEERMESH_BUILD_DIR": str(build)})
+    return subprocess.Popen([DEMO, "--no-install", *arguments], cwd=cwd, text=True, start_new_session=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env={**os.environ, "PEERMESH_BUILD_DIR": str(build), **environment})
+
+
+def run(*arguments, **where):
+    demo = start(*arguments, **where)
+    try:
+        out, err = demo.communicate(timeout=100)
+    except subprocess.TimeoutExpired:
+        os.killpg(demo.pid, signal.SIGKILL)
+        raise
+    return subprocess.CompletedProcess(demo.args, demo.returncode, out, err)
 
 
 class Demo(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="peermesh-test.")
+        self.addCleanup(directory.cleanup)
+        self.dir = pathlib.Path(directory.name)
+
     def test_three_peers_carry_a_file_and_leave(self):
         began = time.monotonic()
         result = run()
@@ -35,6 +52,36 @@ class Demo(unittest.TestCase):
         self.assertIn("gamma stopped", result.stdout)
         harness.figure("demo", took, "s", f"< {SECONDS}")
         self.assertLess(took, SECONDS)
+
+    def test_a_file_of_ones_own_is_found_from_where_one_is_and_arrives_whatever_is_in_it(self):
+        (self.dir / "odd").write_bytes(b"\xff\0 not text\n\nno newline at the end")
+        result = run("odd", cwd=self.dir)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        self.assertEqual(len(re.findall(r" [0-9a-f]{64}  3 messages$", result.stdout, re.MULTILINE)), 3, result.stdout)
+
+    def test_a_failure_says_what_failed_why_and_where_the_logs_are(self):
+        result = run(PEERMESH_LOG_LEVEL="loud", TMPDIR=str(self.dir))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("failed while starting alpha", result.stderr)
+        self.assertIn("log.level is 'loud'", result.stderr)
+        logs = re.search(r"logs are in (\S+)", result.stderr)[1]
+        self.assertIn("loud", (pathlib.Path(logs) / "alpha.log").read_text())
+
+    def test_an_interrupt_ends_what_it_started_and_leaves_nothing_behind(self):
+        for arguments, code in ((["--keep"], 0), ([], 130)):
+            with self.subTest(arguments):
+                demo = start(*arguments, TMPDIR=str(self.dir))
+                begun = "The mesh runs on" if code == 0 else "Everybody knows"
+                for line in demo.stdout:
+                    if begun in line:
+                        break
+                os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
+                out, err = demo.communicate(timeout=60)
+                self.assertEqual(demo.returncode, code, out + err)
+                self.assertIn("stopped" if code == 0 else "interrupted while", out)
+                self.assertEqual(list(self.dir.iterdir()), [])
+                with self.assertRaises(ProcessLookupError):
+                    os.killpg(demo.pid, 0)
 
     def test_a_file_it_cannot_read_is_named_before_anything_starts(self):
         result = run("/nonexistent/file")

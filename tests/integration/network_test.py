@@ -31,7 +31,8 @@ class Names(harness.MeshTest):
         token = self.mesh.token("gamma", "--seed", "no-such-host.invalid:7443")
         gamma.launch(join=token, seed=["also-missing.invalid:7443", f"localhost:{self.port}"])
         self.mesh.wait_linked()
-        self.assertGreater(gamma.metric("peermesh_dials_failed_total", reason="unreachable"), 0)
+        harness.wait_for(lambda: gamma.metric("peermesh_dials_failed_total", reason="unreachable") > 0, 15,
+                         "the names to be found missing")
 
 
 class Ipv6(harness.MeshTest):

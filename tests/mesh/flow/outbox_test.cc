@@ -48,7 +48,8 @@ TEST(OutboxTest, TakesAsMuchAsFitsAndAtLeastOne) {
   outbox.Push({2, 10});
   outbox.Push({3, 10});
   outbox.Push({4, 10});
-  EXPECT_EQ(Numbers(outbox.TakeUpTo(50)), (std::vector<int>{1})) << "larger than the budget, and alone";
+  EXPECT_EQ(Numbers(outbox.TakeUpTo(50)), (std::vector<int>{1}))
+      << "larger than the budget, and alone";
   EXPECT_EQ(Numbers(outbox.TakeUpTo(20)), (std::vector<int>{2, 3}));
   EXPECT_EQ(outbox.size(), 1u);
   EXPECT_EQ(outbox.bytes(), 10u);
@@ -65,7 +66,8 @@ TEST(OutboxTest, APieceIsChargedForTheBufferItKeepsAliveOnceForNeighbours) {
   EXPECT_EQ(outbox.bytes(), 1010u) << "its neighbour keeps the buffer already";
   outbox.Push({3, 10, BufferOf(5)});
   EXPECT_EQ(outbox.bytes(), 1020u) << "never less than its own size";
-  EXPECT_EQ(Numbers(outbox.TakeUpTo(20)), (std::vector<int>{1, 2})) << "what is written is what is wanted of it";
+  EXPECT_EQ(Numbers(outbox.TakeUpTo(20)), (std::vector<int>{1, 2}))
+      << "what is written is what is wanted of it";
   outbox.CheckInvariants();
   outbox.TakeUpTo(1000);
   outbox.Push({4, 10, large});

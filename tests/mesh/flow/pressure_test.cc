@@ -115,7 +115,8 @@ TEST(PressureTest, HoldsAtMostATenthOfTheTimeWhateverHappens) {
   ASSERT_GT(spells.size(), 1000u);
   for (std::size_t first = 0; first < spells.size(); ++first) {
     Duration sum{};
-    for (std::size_t i = first; i < spells.size() && spells[i].from < spells[first].from + kHoldBackWindow; ++i) {
+    for (std::size_t i = first;
+         i < spells.size() && spells[i].from < spells[first].from + kHoldBackWindow; ++i) {
       sum += std::min(spells[i].to, spells[first].from + kHoldBackWindow) - spells[i].from;
     }
     ASSERT_LE(sum, kHoldBack) << "in the second from spell " << first;

@@ -15,7 +15,8 @@ constexpr std::uint8_t kInbound = 1, kOutbound = 2;
 PeerId Peer(std::uint32_t number) {
   PeerId id;
   id.bytes[0] = 100;
-  for (int i = 0; i < 4; ++i) id.bytes[static_cast<std::size_t>(i) + 1] = static_cast<std::uint8_t>(number >> (24 - 8 * i));
+  for (int i = 0; i < 4; ++i)
+    id.bytes[static_cast<std::size_t>(i) + 1] = static_cast<std::uint8_t>(number >> (24 - 8 * i));
   return id;
 }
 
@@ -38,10 +39,13 @@ class MembersTest : public testing::Test {
   void Link(PeerId peer, std::uint8_t direction = kOutbound) {
     members.LinkUp(now, peer, "peer", 1, "test", {}, direction);
   }
-  void Unlink(PeerId peer, StateReason why = StateReason::kLinkBroken) { members.LinkDown(now, peer, why); }
+  void Unlink(PeerId peer, StateReason why = StateReason::kLinkBroken) {
+    members.LinkDown(now, peer, why);
+  }
   void Refuse(PeerId peer) { members.DialFailed(now, peer, StateReason::kConnectionRefused); }
   // `from` says that it has a link to `about`, or not.
-  void Says(PeerId from, PeerId about, bool linked, std::uint64_t incarnation = 1, bool left = false) {
+  void Says(PeerId from, PeerId about, bool linked, std::uint64_t incarnation = 1,
+            bool left = false) {
     members.Belief(now, from, about, incarnation, linked, left);
   }
   const PeerView& Row(PeerId peer) { return *members.Find(peer); }

@@ -1,4 +1,5 @@
-// One node, its facts given by hand: what only shows when facts come in an order that a world rarely produces.
+// One node, its facts given by hand: what only shows when facts come in an order that a world
+// rarely produces.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,7 +33,8 @@ BatchRef BatchOf(const std::string& subject, std::size_t count, std::size_t byte
   return batch;
 }
 
-// Answers control frames and deliveries at once, as a driver with nothing else to do; data only when told.
+// Answers control frames and deliveries at once, as a driver with nothing else to do; data only
+// when told.
 class ByHandTest : public testing::Test {
  protected:
   explicit ByHandTest(Limits limits = {}) {
@@ -127,10 +129,9 @@ class ByHandTest : public testing::Test {
     }
     Handle(DataIn{link, std::move(frame)});
   }
-  void SubscribeToAll() {
-    Handle(Subscribe{RequestId{1}, SessionId{1}, {Subscription{1, ">"}}});
-  }
-  PeerRecord Record(PeerId peer, std::uint64_t incarnation, std::vector<std::string> addresses = {}) {
+  void SubscribeToAll() { Handle(Subscribe{RequestId{1}, SessionId{1}, {Subscription{1, ">"}}}); }
+  PeerRecord Record(PeerId peer, std::uint64_t incarnation,
+                    std::vector<std::string> addresses = {}) {
     PeerRecord record;
     record.id = peer;
     record.incarnation = incarnation;
@@ -240,7 +241,8 @@ TEST_F(ByHandTest, WhenTheLinkInUseFailsTheOtherBeginsWithMarks) {
   Handle(LinkDown{old});
   ASSERT_EQ(sent[fresh].size(), 1u) << "at once: those two may be lost";
   const auto& runs = sent[fresh][0].runs;
-  EXPECT_TRUE(std::any_of(runs.begin(), runs.end(), [](const flow::Run& run) { return run.lost == 2; }));
+  EXPECT_TRUE(
+      std::any_of(runs.begin(), runs.end(), [](const flow::Run& run) { return run.lost == 2; }));
 }
 
 TEST_F(ByHandTest, TheNewLinkIsReadWhenTheOldOneHasEnded) {
@@ -309,7 +311,8 @@ TEST_F(ByHandTest, AHeartbeatIsComparedOnlyWithWhatItsOwnLinkHasTold) {
   const LinkId old = Ready(larger);
   const LinkId fresh = Up(larger, Direction::kInbound, 1);
   Handle(ControlIn{fresh, Heartbeat{1, 0, {}, 2, 77}});
-  EXPECT_EQ(node->stats().interest_resyncs, 0u) << "the change it speaks of is under way on the other link";
+  EXPECT_EQ(node->stats().interest_resyncs, 0u)
+      << "the change it speaks of is under way on the other link";
   Handle(ControlIn{old, Heartbeat{1, 0, {}, 2, 77}});
   EXPECT_EQ(node->stats().interest_resyncs, 1u);
   EXPECT_EQ(Said<InterestRequest>(old).size(), 1u);
@@ -383,7 +386,8 @@ TEST_F(ByHandTest, ANewProcessVouchesForNobodyTheOldOneKnew) {
 TEST_F(ByHandTest, WhatIsBelievedOfAPeerIsSaidAgainWithItsRecord) {
   const LinkId listener = Ready(other);
   const LinkId link = Ready(larger);
-  EXPECT_EQ(Said<PeerStates>(listener).back().beliefs.at(0).incarnation, 0u) << "its record has not come yet";
+  EXPECT_EQ(Said<PeerStates>(listener).back().beliefs.at(0).incarnation, 0u)
+      << "its record has not come yet";
   Handle(ControlIn{link, PeerRecords{{Record(larger, 5)}}});
   const PeerBelief belief = Said<PeerStates>(listener).back().beliefs.at(0);
   EXPECT_EQ(belief.id, larger);
@@ -427,6 +431,18 @@ TEST_F(ByHandTest, ALinkThatDoesNotTakeControlFramesIsGivenUp) {
     return close != nullptr && close->link == link;
   }));
   EXPECT_EQ(Row(larger).connection_reason, membership::StateReason::kStalled);
+}
+
+TEST_F(ByHandTest, ManyChangesAreConfirmedByFewFrames) {
+  const LinkId link = Ready(larger);
+  Effects out;
+  for (std::uint64_t generation = 2; generation < 3000; ++generation) {
+    const InterestDelta delta{generation, {{"p" + std::to_string(generation), 0}}, {}};
+    node->Handle(now, ControlIn{link, delta}, out);  // none of ours is written meanwhile
+  }
+  EXPECT_GT(node->NextWake(), now) << "the link is not overrun";
+  Collect(out);
+  EXPECT_EQ(Said<InterestAck>(link).back().generation, 2999u);
 }
 
 TEST_F(ByHandTest, ALatePauseIsForgivenOnlyOnce) {

@@ -54,7 +54,8 @@ TEST_F(MessagingTest, SubscribeThenPublishNeverRaces) {
     const AppIndex reader = world.Open(i % 2 == 0 ? beta : gamma);
     const RequestId request = world.Subscribe(reader, 1, subject);
     EXPECT_FALSE(world.app(reader).subscribed.contains(request)) << "others must confirm first";
-    ASSERT_TRUE(world.RunUntil([&] { return world.app(reader).subscribed.contains(request); }, 10ms));
+    ASSERT_TRUE(
+        world.RunUntil([&] { return world.app(reader).subscribed.contains(request); }, 10ms));
     EXPECT_TRUE(world.app(reader).subscribed.at(request).unconfirmed.empty());
     const RequestId published = world.Publish(publisher, {subject});
     EXPECT_EQ(AnswerTo(publisher, published).interested_peers, 1u);
@@ -188,7 +189,8 @@ TEST_F(MessagingTest, AHoleNobodyAnnouncedShowsWithinAHeartbeat) {
   world.DropNextData(alpha, beta);
   world.Publish(publisher, {"hole"});
   world.Publish(publisher, {"hole"});  // the next message shows it at once
-  EXPECT_TRUE(world.RunUntil([&] { return world.app(reader).gapped[LossReason::kMissing] == 3; }, 10ms));
+  EXPECT_TRUE(
+      world.RunUntil([&] { return world.app(reader).gapped[LossReason::kMissing] == 3; }, 10ms));
   EXPECT_EQ(world.app(reader).delivered, 2u);
   world.ExpectNothingMissing();
 }
@@ -212,7 +214,8 @@ TEST_F(MessagingTest, ASessionHoldsManySubscriptionsAndTheyAllMatch) {
   world.check_every_turn = false;
   const AppIndex reader = world.Open(beta);
   // One by one, faster than a link writes; and the rest at once.
-  for (std::uint32_t i = 1; i <= 8192; ++i) world.Subscribe(reader, i, "many.s" + std::to_string(i));
+  for (std::uint32_t i = 1; i <= 8192; ++i)
+    world.Subscribe(reader, i, "many.s" + std::to_string(i));
   std::vector<Subscription> rest;
   for (std::uint32_t i = 8193; i <= kMaxSubscriptionsPerSession; ++i) {
     rest.push_back({i, "many.s" + std::to_string(i)});
@@ -280,7 +283,7 @@ TEST_F(MessagingTest, ADirectMessageGoesToItsTargetOrSaysWhyNot) {
   EXPECT_EQ(RefusalOf(publisher, {"direct.a"}, "gamma"), Refusal::kAmbiguousPeer);
 }
 
-// --- Rate limits ----------------------------------------------------------------------------------
+// --- Rate limits ---------------------------------------------------------------------------------
 
 class LimitedTest : public MessagingTest {
  protected:
@@ -296,19 +299,22 @@ class LimitedTest : public MessagingTest {
 };
 
 TEST_F(LimitedTest, TooManyMessagesAreRefusedWithTheTimeToComeBack) {
-  EXPECT_EQ(AnswerTo(publisher, world.Publish(publisher, Repeat(10, "a"), 20)).refusal, Refusal::kNone);
+  EXPECT_EQ(AnswerTo(publisher, world.Publish(publisher, Repeat(10, "a"), 20)).refusal,
+            Refusal::kNone);
   const Answer refused = AnswerTo(publisher, world.Publish(publisher, Repeat(5, "a"), 20));
   EXPECT_EQ(refused.refusal, Refusal::kRateLimited);
   EXPECT_STREQ(refused.limit, "application_messages");
   EXPECT_EQ(refused.retry_after, 50ms);
   world.Run(refused.retry_after);
-  EXPECT_EQ(AnswerTo(publisher, world.Publish(publisher, Repeat(5, "a"), 20)).refusal, Refusal::kNone);
+  EXPECT_EQ(AnswerTo(publisher, world.Publish(publisher, Repeat(5, "a"), 20)).refusal,
+            Refusal::kNone);
   const Answer never = AnswerTo(publisher, world.Publish(publisher, Repeat(11, "a"), 20));
   EXPECT_EQ(never.retry_after, Duration::max()) << "more than a burst never conforms";
   world.Run(1s);
   const Answer large = AnswerTo(publisher, world.Publish(publisher, {"a"}, 6000));
   EXPECT_STREQ(large.limit, "application_bytes");
-  EXPECT_EQ(AnswerTo(publisher, world.Publish(publisher, Repeat(10, "a"), 20)).refusal, Refusal::kNone)
+  EXPECT_EQ(AnswerTo(publisher, world.Publish(publisher, Repeat(10, "a"), 20)).refusal,
+            Refusal::kNone)
       << "a refused publish costs nothing";
   EXPECT_EQ(world.node(alpha).stats().publish_refused_rate, 3u);
   const AppIndex other = world.Open(alpha);
@@ -337,7 +343,7 @@ TEST_F(LimitedTest, APeerThatSendsTooFastIsReadAtItsRateAndLosesNothing) {
   world.ExpectNothingMissing();
 }
 
-// --- Back-pressure --------------------------------------------------------------------------------
+// --- Back-pressure -------------------------------------------------------------------------------
 
 TEST_F(MessagingTest, ASlowSubscriberLosesMessagesAndTheOthersKeepTheirPace) {
   const AppIndex slow = Reader(beta, "load");
@@ -358,7 +364,8 @@ TEST_F(MessagingTest, ASlowSubscriberLosesMessagesAndTheOthersKeepTheirPace) {
   EXPECT_EQ(tally.accepted, world.node(alpha).stats().published_messages);
   EXPECT_EQ(tally.accepted, tally.delivered + tally.gapped);
   EXPECT_GT(tally.gapped, possible / 2);
-  EXPECT_EQ(world.app(slow).gapped[LossReason::kSlowSubscriber], tally.gapped) << "exactly, in one channel";
+  EXPECT_EQ(world.app(slow).gapped[LossReason::kSlowSubscriber], tally.gapped)
+      << "exactly, in one channel";
   const Stats& stats = world.node(beta).stats();
   const auto reason = static_cast<std::size_t>(LossReason::kSlowSubscriber);
   EXPECT_EQ(stats.lost_messages[reason], tally.gapped);
@@ -449,7 +456,8 @@ TEST_F(MessagingTest, HeldPublishesAreLetInAsTheQueueTakesThem) {
     EXPECT_GE(world.node(alpha).TakeCensus().held_publishes, 30u);
     const auto over = [&] {
       const Census census = world.node(alpha).TakeCensus();
-      return census.session_queue_bytes > kSessionQueueBytes || census.link_queue_bytes > kLinkQueueBytes;
+      return census.session_queue_bytes > kSessionQueueBytes ||
+             census.link_queue_bytes > kLinkQueueBytes;
     };
     EXPECT_FALSE(world.RunUntil(over, 3s));
     EXPECT_EQ(world.app(reader).delivered, crowd.size());
@@ -470,7 +478,7 @@ TEST_F(MessagingTest, AHeldDirectMessageIsRefusedWhenItsTargetGoes) {
   EXPECT_EQ(AnswerTo(publisher, last).refusal, Refusal::kPeerUnreachable);
 }
 
-// --- Leaving --------------------------------------------------------------------------------------
+// --- Leaving -------------------------------------------------------------------------------------
 
 TEST_F(MessagingTest, ADrainingPeerFlushesRefusesPublishesAndIsDrained) {
   const AppIndex reader = Reader(beta, "last.words");
@@ -520,7 +528,8 @@ TEST_F(MessagingTest, HeldPublishesAreRefusedByADrain) {
   const AppIndex reader = Reader(alpha, "load", OnOverflow::kBlock, 60s);
   world.app(reader).stalled = true;
   RequestId last;
-  while (world.app(publisher).unanswered == 0) last = world.Publish(publisher, Repeat(100, "load"), 1000);
+  while (world.app(publisher).unanswered == 0)
+    last = world.Publish(publisher, Repeat(100, "load"), 1000);
   world.Tell(alpha, DrainRequested{world.now() + 1s});
   EXPECT_EQ(AnswerTo(publisher, last).refusal, Refusal::kDraining);
 }

@@ -20,7 +20,9 @@ class NodeTest : public testing::Test {
     gamma = world.Add("gamma", {alpha});
     ASSERT_TRUE(world.RunUntil([&] { return world.FullMesh(); }, 3s));
   }
-  bool Sees(HostIndex at, HostIndex about, State state) { return world.StateOf(at, about) == state; }
+  bool Sees(HostIndex at, HostIndex about, State state) {
+    return world.StateOf(at, about) == state;
+  }
 
   World world{7};
   HostIndex alpha = 0, beta = 0, gamma = 0;
@@ -77,7 +79,8 @@ TEST_F(NodeTest, PeersThatKnowOneSeedBecomeAFullMesh) {
 
 TEST_F(NodeTest, BothEndsOfALinkSayTheSameOfItsDirection) {
   world.Run(5s);
-  for (const auto& [a, b] : {std::pair(alpha, beta), std::pair(alpha, gamma), std::pair(beta, gamma)}) {
+  for (const auto& [a, b] :
+       {std::pair(alpha, beta), std::pair(alpha, gamma), std::pair(beta, gamma)}) {
     EXPECT_EQ(world.RowOf(a, b)->direction + world.RowOf(b, a)->direction, 3);
   }
 }
@@ -103,20 +106,25 @@ TEST_F(NodeTest, ASilentPeerIsDeadWithinSixSecondsAndTheOthersAgree) {
   world.Cut(alpha, gamma);
   world.Cut(beta, gamma);
   EXPECT_TRUE(world.RunUntil(
-      [&] { return Sees(alpha, gamma, State::kSuspect) && Sees(beta, gamma, State::kSuspect); }, 4500ms));
+      [&] { return Sees(alpha, gamma, State::kSuspect) && Sees(beta, gamma, State::kSuspect); },
+      4500ms));
   EXPECT_TRUE(world.RunUntil(
       [&] { return Sees(alpha, gamma, State::kDead) && Sees(beta, gamma, State::kDead); }, 1500ms));
   EXPECT_TRUE(world.Linked(alpha, beta));
   world.Heal(alpha, gamma);
   world.Heal(beta, gamma);
-  EXPECT_TRUE(world.RunUntil([&] { return world.FullMesh(); }, 16s)) << "dials time out and come again";
+  EXPECT_TRUE(world.RunUntil([&] { return world.FullMesh(); }, 16s))
+      << "dials time out and come again";
 }
 
 TEST_F(NodeTest, APeerThatLosesOnlyOneLinkIsUnreachableNotDead) {
   world.Run(5s);
   world.Cut(alpha, gamma);
   EXPECT_TRUE(world.RunUntil(
-      [&] { return Sees(alpha, gamma, State::kUnreachable) && Sees(gamma, alpha, State::kUnreachable); }, 6s));
+      [&] {
+        return Sees(alpha, gamma, State::kUnreachable) && Sees(gamma, alpha, State::kUnreachable);
+      },
+      6s));
   EXPECT_TRUE(Sees(beta, gamma, State::kAlive));
   world.Run(20s);
   EXPECT_TRUE(Sees(alpha, gamma, State::kUnreachable)) << "hearsay keeps it";
@@ -162,7 +170,8 @@ TEST_F(NodeTest, AGoodbyeIsSeenAtOnceAndLasts) {
   world.Tell(gamma, DrainRequested{world.now() + 5s});
   EXPECT_TRUE(world.RunUntil(
       [&] { return Sees(alpha, gamma, State::kLeft) && Sees(beta, gamma, State::kLeft); }, 10ms));
-  EXPECT_TRUE(world.RunUntil([&] { return !world.running(gamma); }, 10ms)) << "there was nothing to flush";
+  EXPECT_TRUE(world.RunUntil([&] { return !world.running(gamma); }, 10ms))
+      << "there was nothing to flush";
   const std::uint64_t dials = world.node(alpha).stats().dials;
   world.Run(60s);
   EXPECT_TRUE(Sees(alpha, gamma, State::kLeft) && Sees(beta, gamma, State::kLeft));
@@ -198,7 +207,8 @@ TEST_F(NodeTest, SigningDoesNotPassForAnOwnPause) {
   world.Run(5s);
   world.Cut(alpha, beta);
   const Instant cut = world.now();
-  // Each of these is due at once. Taken for a missed deadline they would excuse the silence for ever.
+  // Each of these is due at once. Taken for a missed deadline they would excuse the silence for
+  // ever.
   for (int i = 1; i < 8; ++i) {
     world.At(cut + i * 700ms, [&] { world.Tell(alpha, CredentialsRenewed{}); });
   }

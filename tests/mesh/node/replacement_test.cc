@@ -78,7 +78,8 @@ TEST_F(ReplacementTest, ASlowReaderMayKeepTheOldLinkUntilItHasReadIt) {
   const std::uint64_t before = world.node(beta).stats().links_replaced;
   world.Tell(beta, CredentialsRenewed{});
   // Everything on the old link waits for the reader: longer than any handshake.
-  ASSERT_TRUE(world.RunUntil([&] { return world.node(beta).stats().links_replaced > before; }, 60s));
+  ASSERT_TRUE(
+      world.RunUntil([&] { return world.node(beta).stats().links_replaced > before; }, 60s));
   world.Run(60s);
   const Tally tally = world.TallyOf(slow);
   EXPECT_GT(tally.accepted, 5000u);
@@ -140,7 +141,8 @@ TEST_F(ReplacementTest, AnExpiringLinkIsReplacedInTime) {
   record.name = "other";
   record.addresses = {"other:1"};
   Effects out;
-  node->Handle(now, ControlIn{LinkId{1}, PeerRecords{{record}}}, out);  // of a link that is not there: ignored
+  node->Handle(now, ControlIn{LinkId{1}, PeerRecords{{record}}},
+               out);  // of a link that is not there: ignored
   EXPECT_TRUE(out.empty());
   up.direction = Direction::kOutbound;
   up.dial = DialId{99};

@@ -1,5 +1,5 @@
-// Random trouble, many seeds: whatever happens, every message is delivered or announced as lost, in order and
-// once, and when the trouble is over everybody is linked again.
+// Random trouble, many seeds: whatever happens, every message is delivered or announced as lost, in
+// order and once, and when the trouble is over everybody is linked again.
 #include <gtest/gtest.h>
 
 #include "tests/mesh/node/world.h"
@@ -31,8 +31,8 @@ class SoakTest : public testing::TestWithParam<std::uint64_t> {
     const std::vector<std::string> subjects = {"s1.x", "s1.y", "s2.x", "s3.x", "s2.z"};
     const std::string subject = subjects[world.rng().Below(subjects.size())];
     const std::size_t bytes = 100 + world.rng().Below(20'000);
-    world.Feed(app, subject, 1 + world.rng().Below(5), bytes, Duration(4000 + world.rng().Below(30'000)),
-               end);
+    world.Feed(app, subject, 1 + world.rng().Below(5), bytes,
+               Duration(4000 + world.rng().Below(30'000)), end);
   }
 
   // One piece of bad luck.
@@ -60,9 +60,7 @@ class SoakTest : public testing::TestWithParam<std::uint64_t> {
         }
         break;
       case 5:
-      case 6:
-        world.Break(a, b);
-        break;
+      case 6: world.Break(a, b); break;
       case 7:
         if (world.running(a)) world.Tell(a, CredentialsRenewed{});
         break;
@@ -79,7 +77,8 @@ class SoakTest : public testing::TestWithParam<std::uint64_t> {
 
 TEST_P(SoakTest, EveryMessageIsDeliveredOrAnnouncedAndTheMeshHeals) {
   for (HostIndex host = 0; host < kHosts; ++host) {
-    world.Add("h" + std::to_string(host), host == 0 ? std::vector<HostIndex>{} : std::vector<HostIndex>{0});
+    world.Add("h" + std::to_string(host),
+              host == 0 ? std::vector<HostIndex>{} : std::vector<HostIndex>{0});
   }
   for (HostIndex host = 0; host < kHosts; ++host) {
     OpenReader(host);

@@ -25,7 +25,7 @@ Rng::Seed SeedOf(std::uint64_t seed) {
 World::World(std::uint64_t seed) : rng_(SeedOf(seed)) {}
 World::~World() = default;
 
-// --- Time -----------------------------------------------------------------------------------------
+// --- Time ----------------------------------------------------------------------------------------
 
 void World::At(Instant when, std::function<void()> what) {
   events_.emplace(std::pair(std::max(when, now_), next_event_++), std::move(what));
@@ -57,7 +57,7 @@ std::uint64_t World::Fingerprint() const {
   return digest.value();
 }
 
-// --- Hosts ----------------------------------------------------------------------------------------
+// --- Hosts ---------------------------------------------------------------------------------------
 
 HostIndex World::Add(std::string name, const std::vector<HostIndex>& seeds, Limits limits,
                      const std::vector<std::string>& other_seeds) {
@@ -228,13 +228,14 @@ bool World::FullMesh() const {
       if (running(b) && !Linked(a, b)) return false;
     }
     for (HostIndex b = 0; b < hosts_.size(); ++b) {
-      if (a != b && running(b) && RowOf(a, b)->addresses != std::vector{hosts_[b]->address}) return false;
+      if (a != b && running(b) && RowOf(a, b)->addresses != std::vector{hosts_[b]->address})
+        return false;
     }
   }
   return true;
 }
 
-// --- Wires ----------------------------------------------------------------------------------------
+// --- Wires ---------------------------------------------------------------------------------------
 
 std::pair<std::uint64_t, int> World::FindEnd(HostIndex host, LinkId link) const {
   const auto it = hosts_.at(host)->wires.find(link);
@@ -249,7 +250,9 @@ void World::Perform(HostIndex from, Dial& wish) {
     if (!dialler.node || dialler.process != process) return;
     const auto host = std::find_if(hosts_.begin(), hosts_.end(),
                                    [&](const auto& h) { return h->address == wish.address; });
-    const auto fail = [&](DialFailure why, Duration in) { Post(from, DialFailed{wish.dial, why}, in); };
+    const auto fail = [&](DialFailure why, Duration in) {
+      Post(from, DialFailed{wish.dial, why}, in);
+    };
     if (host == hosts_.end()) return fail(DialFailure::kUnreachable, kHop);
     const auto to = static_cast<HostIndex>(host - hosts_.begin());
     if (IsCut(from, to)) return fail(DialFailure::kTimeout, kDialTimeout);
@@ -285,7 +288,8 @@ void World::Up(std::uint64_t id, int index) {
   const Host& remote = *hosts_.at(other.host);
   if (other.gone || !remote.node || remote.process != other.process) {
     end.gone = true;
-    if (index == 0) Post(end.host, DialFailed{it->second.dial, DialFailure::kTransport}, kWriteTime);
+    if (index == 0)
+      Post(end.host, DialFailed{it->second.dial, DialFailure::kTransport}, kWriteTime);
     return;
   }
   LinkUp up;
@@ -384,7 +388,8 @@ void World::Perform(HostIndex host, SendControl& wish) {
   if (wire == 0) return;
   const HostIndex to = wires_.at(wire).ends[1 - end].host;
   auto* delta = std::get_if<InterestDelta>(&wish.frame);
-  if (delta && !delta->add.empty() && spoil_delta_.erase({host, to}) > 0) delta->add[0].pattern = "spoilt";
+  if (delta && !delta->add.empty() && spoil_delta_.erase({host, to}) > 0)
+    delta->add[0].pattern = "spoilt";
   Fly(wire, end, Lane::kControl, {{}, std::move(wish.frame)});
   Post(host, SendDone{wish.link, Lane::kControl}, kWriteTime);
 }

@@ -1,12 +1,14 @@
-// A small world for nodes: virtual time, hosts, wires between them, applications that read at their own pace.
+// A small world for nodes: virtual time, hosts, wires between them, applications that read at their
+// own pace.
 //
-// It answers the wishes of nodes as the drivers do: one write outstanding on each lane of a link, data read by
-// grant and held back by a window as TCP holds it back, one Deliver outstanding for each session, exactly one
-// LinkUp or DialFailed for each Dial. Frames of one lane arrive in order; lanes are independent of each other.
+// It answers the wishes of nodes as the drivers do: one write outstanding on each lane of a link,
+// data read by grant and held back by a window as TCP holds it back, one Deliver outstanding for
+// each session, exactly one LinkUp or DialFailed for each Dial. Frames of one lane arrive in order;
+// lanes are independent of each other.
 //
-// It also keeps the truth: every number a node gave out and what it was given for. Applications are checked
-// against it with every delivery (order, content, matched subscriptions), and at the end for completeness.
-// After every turn the node checks its invariants.
+// It also keeps the truth: every number a node gave out and what it was given for. Applications are
+// checked against it with every delivery (order, content, matched subscriptions), and at the end
+// for completeness. After every turn the node checks its invariants.
 #ifndef PEERMESH_TESTS_MESH_NODE_WORLD_H_
 #define PEERMESH_TESTS_MESH_NODE_WORLD_H_
 
@@ -83,12 +85,13 @@ class World {
                 const std::vector<std::string>& other_seeds = {});
   void Kill(HostIndex host);     // kill -9
   void Restart(HostIndex host);  // a new process with a new epoch and what the last one remembered
-  void Cut(HostIndex a, HostIndex b);   // packets vanish; nobody is told
+  void Cut(HostIndex a, HostIndex b);  // packets vanish; nobody is told
   void Heal(HostIndex a, HostIndex b);
   void Break(HostIndex a, HostIndex b);  // every connection between them is reset
   void JumpClock(HostIndex host, Duration by);
   void Tell(HostIndex host, Input input);
-  // Frames on the way from `a` to `b`: loses the next one with messages, or spoils the next interest delta.
+  // Frames on the way from `a` to `b`: loses the next one with messages, or spoils the next
+  // interest delta.
   void DropNextData(HostIndex a, HostIndex b) { drop_data_.insert({a, b}); }
   void SpoilNextDelta(HostIndex a, HostIndex b) { spoil_delta_.insert({a, b}); }
 
@@ -110,7 +113,8 @@ class World {
   void CloseApp(AppIndex app);
   RequestId Subscribe(AppIndex app, std::vector<Subscription> subscriptions);
   RequestId Subscribe(AppIndex app, std::uint32_t id, std::string pattern,
-                      OnOverflow on_overflow = OnOverflow::kGap, Duration block = kDefaultBlockTimeout);
+                      OnOverflow on_overflow = OnOverflow::kGap,
+                      Duration block = kDefaultBlockTimeout);
   void Unsubscribe(AppIndex app, std::vector<std::uint32_t> ids);
   // One message for each subject, each record about `bytes` long.
   RequestId Publish(AppIndex app, const std::vector<std::string>& subjects, std::size_t bytes = 100,

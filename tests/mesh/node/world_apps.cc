@@ -35,7 +35,7 @@ bool NaiveMatch(std::string_view pattern, std::string_view subject) {
   }
 }
 
-// --- Applications ---------------------------------------------------------------------------------
+// --- Applications --------------------------------------------------------------------------------
 
 AppIndex World::Open(HostIndex host) {
   auto app = std::make_unique<App>();
@@ -68,8 +68,8 @@ RequestId World::Subscribe(AppIndex index, std::vector<Subscription> subscriptio
   return request;
 }
 
-RequestId World::Subscribe(AppIndex app, std::uint32_t id, std::string pattern, OnOverflow on_overflow,
-                           Duration block) {
+RequestId World::Subscribe(AppIndex app, std::uint32_t id, std::string pattern,
+                           OnOverflow on_overflow, Duration block) {
   return Subscribe(app, {Subscription{id, std::move(pattern), on_overflow, block}});
 }
 
@@ -78,8 +78,8 @@ void World::Unsubscribe(AppIndex index, std::vector<std::uint32_t> ids) {
   Turn(app.host, node::Unsubscribe{app.session, std::move(ids)});
 }
 
-RequestId World::Publish(AppIndex index, const std::vector<std::string>& subjects, std::size_t bytes,
-                         std::string target) {
+RequestId World::Publish(AppIndex index, const std::vector<std::string>& subjects,
+                         std::size_t bytes, std::string target) {
   App& app = *apps_.at(index);
   const RequestId request{next_id_++};
   auto buffer = std::make_shared<std::string>();
@@ -87,7 +87,8 @@ RequestId World::Publish(AppIndex index, const std::vector<std::string>& subject
   auto& [publisher, sent] = publishing_[request];
   publisher = index;
   for (const std::string& subject : subjects) {
-    Accepted message{subject, std::to_string(next_id_++), routing::ChannelOf(subject), 0, !target.empty()};
+    Accepted message{subject, std::to_string(next_id_++), routing::ChannelOf(subject), 0,
+                     !target.empty()};
     const auto start = static_cast<std::uint32_t>(buffer->size());
     buffer->append(subject).append(message.text).append("|");
     const std::size_t length = std::max(bytes, buffer->size() - start);
@@ -103,10 +104,11 @@ RequestId World::Publish(AppIndex index, const std::vector<std::string>& subject
   return request;
 }
 
-void World::Feed(AppIndex index, std::string subject, std::size_t batch, std::size_t bytes, Duration pause,
-                 Instant until) {
+void World::Feed(AppIndex index, std::string subject, std::size_t batch, std::size_t bytes,
+                 Duration pause, Instant until) {
   if (now_ > until || apps_.at(index)->ended) return;
-  if (apps_.at(index)->unanswered == 0) Publish(index, std::vector<std::string>(batch, subject), bytes);
+  if (apps_.at(index)->unanswered == 0)
+    Publish(index, std::vector<std::string>(batch, subject), bytes);
   At(now_ + pause, [this, index, subject = std::move(subject), batch, bytes, pause, until] {
     Feed(index, subject, batch, bytes, pause, until);
   });
@@ -118,12 +120,15 @@ void World::Perform(HostIndex host, Answer& wish) {
     PM_CHECK(app.unanswered > 0);
     --app.unanswered;
     std::map<std::uint32_t, NumberRange> ranges;
-    for (const NumberRange& range : wish.numbers) EXPECT_TRUE(ranges.emplace(range.channel, range).second);
+    for (const NumberRange& range : wish.numbers)
+      EXPECT_TRUE(ranges.emplace(range.channel, range).second);
     Ledger& ledger = ledgers_[ProcessOf(host)];
     if (wish.refusal == Refusal::kNone) {
       for (Accepted& message : it->second.second) {
         message.number = ranges.at(message.channel).first++;
-        EXPECT_TRUE(ledger.by_number.emplace(std::pair(message.channel, message.number), ledger.order.size()).second);
+        EXPECT_TRUE(ledger.by_number
+                        .emplace(std::pair(message.channel, message.number), ledger.order.size())
+                        .second);
         ledger.order.push_back(std::move(message));
       }
       for (const auto& [channel, range] : ranges) EXPECT_EQ(range.first, range.last + 1) << channel;
@@ -133,7 +138,8 @@ void World::Perform(HostIndex host, Answer& wish) {
     publishing_.erase(it);
   }
   const auto session = hosts_.at(host)->sessions.find(wish.session);
-  if (session != hosts_.at(host)->sessions.end()) apps_.at(session->second)->answers[wish.request] = wish;
+  if (session != hosts_.at(host)->sessions.end())
+    apps_.at(session->second)->answers[wish.request] = wish;
 }
 
 void World::Perform(HostIndex host, node::Subscribed& wish) {
@@ -190,7 +196,8 @@ void World::Receive(App& app, const flow::Delivery& delivery) {
     return;
   }
   const Ledger& ledger = ledgers_[{delivery.origin, delivery.epoch}];
-  EXPECT_TRUE(delivery.matched_counts.empty() || delivery.matched_counts.size() == delivery.items.size());
+  EXPECT_TRUE(delivery.matched_counts.empty() ||
+              delivery.matched_counts.size() == delivery.items.size());
   std::size_t at = 0;
   for (std::size_t i = 0; i < delivery.items.size(); ++i) {
     const flow::Item& item = delivery.items[i];
@@ -209,7 +216,8 @@ void World::Receive(App& app, const flow::Delivery& delivery) {
     std::set<std::uint32_t> ids;
     for (std::size_t k = 0; k < count; ++k) ids.insert(delivery.matched.at(at++));
     EXPECT_EQ(ids.size(), count);
-    for (const std::uint32_t id : ids) EXPECT_TRUE(NaiveMatch(app.patterns.at(id), accepted.subject));
+    for (const std::uint32_t id : ids)
+      EXPECT_TRUE(NaiveMatch(app.patterns.at(id), accepted.subject));
   }
 }
 
@@ -223,7 +231,8 @@ Tally World::TallyOf(AppIndex index) const {
     const auto origin = static_cast<HostIndex>(host - hosts_.begin());
     const bool over = !(*host)->node || ProcessOf(origin) != process;
     const auto before = app.subscribed_at.find(process);
-    for (std::size_t i = before == app.subscribed_at.end() ? 0 : before->second; i < ledger.order.size(); ++i) {
+    for (std::size_t i = before == app.subscribed_at.end() ? 0 : before->second;
+         i < ledger.order.size(); ++i) {
       const Accepted& message = ledger.order[i];
       bool promised = false;
       for (const auto& [id, pattern] : app.patterns) {
@@ -241,13 +250,14 @@ Tally World::TallyOf(AppIndex index) const {
       const App::Stream& stream = it == app.streams.end() ? kNothing : it->second;
       if (std::binary_search(stream.numbers.begin(), stream.numbers.end(), message.number)) {
         ++tally.delivered;
-      } else if (std::any_of(stream.gaps.begin(), stream.gaps.end(), [&](const flow::Delivery& gap) {
-                   return gap.gap_from <= message.number && message.number <= gap.gap_to;
-                 })) {
+      } else if (std::any_of(
+                     stream.gaps.begin(), stream.gaps.end(), [&](const flow::Delivery& gap) {
+                       return gap.gap_from <= message.number && message.number <= gap.gap_to;
+                     })) {
         ++tally.gapped;
       } else if (tally.missing++ == 0) {
-        tally.first_missing = (*host)->name + " channel " + std::to_string(message.channel) + " number " +
-                              std::to_string(message.number);
+        tally.first_missing = (*host)->name + " channel " + std::to_string(message.channel) +
+                              " number " + std::to_string(message.number);
       }
     }
   }

@@ -165,7 +165,8 @@ TEST(InterestTest, LocalAndRemotePatternsAreBounded) {
   interest.CheckInvariants();
 }
 
-// One side's applications come and go; the other side follows by deltas, or by a snapshot from time to time.
+// One side's applications come and go; the other side follows by deltas, or by a snapshot from time
+// to time.
 TEST(InterestTest, ACopyThatFollowsDeltasOrSnapshotsAgreesWithTheOriginal) {
   Rng rng({5, 6, 7, 8});
   Interest here, there;
@@ -187,7 +188,8 @@ TEST(InterestTest, ACopyThatFollowsDeltasOrSnapshotsAgreesWithTheOriginal) {
       held.emplace(std::pair(session, id), std::pair(pattern, subscription));
     }
     const std::size_t most = 1 + rng.Below(3);
-    for (auto changes = here.TakeChanges(most); !changes.empty(); changes = here.TakeChanges(most)) {
+    for (auto changes = here.TakeChanges(most); !changes.empty();
+         changes = here.TakeChanges(most)) {
       ASSERT_LE(changes.size(), most);
       ASSERT_EQ(here.generation(), ++generation);
       for (const LocalChange& change : changes) {

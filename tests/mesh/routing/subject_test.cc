@@ -24,7 +24,8 @@ TEST(SubjectTest, TokensOfLettersDigitsDashAndUnderscoreJoinedByDotsAreASubject)
 }
 
 TEST(SubjectTest, EmptyTokensAndOtherBytesAreRefused) {
-  for (const char* bad : {"", ".", ".a", "a.", "a..b", "a b", "a\n", "a/b", "\xc3\xa4", "a.$", "a,b", "a:b"}) {
+  for (const char* bad :
+       {"", ".", ".a", "a.", "a..b", "a b", "a\n", "a/b", "\xc3\xa4", "a.$", "a,b", "a:b"}) {
     EXPECT_FALSE(IsValidSubject(bad)) << bad;
     EXPECT_FALSE(IsValidPattern(bad)) << bad;
   }

@@ -53,7 +53,8 @@ TEST(SubjectTreeTest, MatchingAppends) {
 
 TEST(SubjectTreeTest, AnErasedPatternLeavesItsNeighbours) {
   SubjectTree tree;
-  for (const auto& [pattern, value] : std::map<std::string, std::uint32_t>{{"a", 1}, {"a.b", 2}, {"a.b.c", 3}}) {
+  for (const auto& [pattern, value] :
+       std::map<std::string, std::uint32_t>{{"a", 1}, {"a.b", 2}, {"a.b.c", 3}}) {
     tree.Insert(pattern, value);
   }
   tree.Erase("a.b");
@@ -67,7 +68,8 @@ TEST(SubjectTreeTest, AnErasedPatternLeavesItsNeighbours) {
 TEST(SubjectTreeTest, WhatIsNotThereIsNotFound) {
   SubjectTree tree;
   tree.Insert("a.b", 1);
-  for (const char* other : {"a", "a.b.c", "b", "*", "a.*", ">"}) EXPECT_FALSE(tree.Find(other)) << other;
+  for (const char* other : {"a", "a.b.c", "b", "*", "a.*", ">"})
+    EXPECT_FALSE(tree.Find(other)) << other;
 }
 
 TEST(SubjectTreeDeathTest, MisuseStopsTheProcess) {

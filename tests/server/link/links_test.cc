@@ -212,7 +212,8 @@ TEST_F(LinksTest, AnUndecodableFrameEndsTheLink) {
 }
 
 TEST_F(LinksTest, AWriterWhosePeerReadsNothingIsStalled) {
-  TestPeer writer(mesh_, {.name = "writer", .adjust = [](LinksConfig& c) { c.write_limit = 500ms; }});
+  TestPeer writer(mesh_,
+                  {.name = "writer", .adjust = [](LinksConfig& c) { c.write_limit = 500ms; }});
   const auto up = writer.Connect(beta_);
   ASSERT_TRUE(up);
   const std::string block(1 << 19, 'b');

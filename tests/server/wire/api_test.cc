@@ -25,7 +25,7 @@ std::string ReasonOf(const Result<T>& result) {
   return result.ok() ? "" : ReasonOf(result.error());
 }
 
-// --- Publish -----------------------------------------------------------------------------------
+// --- Publish -------------------------------------------------------------------------------------
 
 TEST(PublishTest, ABatchBecomesRows) {
   v1::PublishRequest request;
@@ -67,7 +67,7 @@ TEST(PublishTest, EveryFaultHasItsReason) {
   EXPECT_EQ(ReasonOf(DecodePublish(Share(Bytes(1, "\xff")))), "MALFORMED_MESSAGE");
 }
 
-// --- Subscribe ---------------------------------------------------------------------------------
+// --- Subscribe -----------------------------------------------------------------------------------
 
 TEST(SubscribeTest, PatternsAreNumberedInOrder) {
   v1::SubscribeRequest request;
@@ -117,7 +117,7 @@ TEST(SubscribeTest, EveryFaultHasItsReason) {
   EXPECT_EQ(ReasonOf(DecodeSubscribe(many.SerializeAsString())), "TOO_MANY_SUBSCRIPTIONS");
 }
 
-// --- Exchange ----------------------------------------------------------------------------------
+// --- Exchange ------------------------------------------------------------------------------------
 
 TEST(ExchangeTest, EveryPartOfAFrameArrives) {
   v1::ExchangeRequest request;
@@ -242,7 +242,7 @@ TEST(ExchangeTest, WhateverIsAcceptedIsReadTheSameWayByProtobuf) {
   EXPECT_GT(accepted, 1'000) << "mutations that are all refused prove nothing";
 }
 
-// --- To applications ---------------------------------------------------------------------------
+// --- To applications -----------------------------------------------------------------------------
 
 template <class Proto>
 Proto Parse(const std::string& bytes) {

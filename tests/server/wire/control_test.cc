@@ -163,7 +163,7 @@ TEST(ControlTest, MutatedFramesDoNoHarm) {
   EXPECT_GT(accepted, 500) << "mutations that are all refused prove nothing";
 }
 
-// --- Signed records ----------------------------------------------------------------------------
+// --- Signed records ------------------------------------------------------------------------------
 
 class SignedRecordTest : public ::testing::Test {
  protected:

@@ -74,21 +74,11 @@ inline std::string Mutate(std::string bytes, Rng& rng) {
     const std::size_t at = rng.Below(bytes.size());
     const auto byte = static_cast<char>(rng.Below(256));
     switch (rng.Below(5)) {
-      case 0:
-        bytes[at] = byte;
-        break;
-      case 1:
-        bytes[at] = static_cast<char>(bytes[at] ^ (1 << rng.Below(8)));
-        break;
-      case 2:
-        bytes.erase(at, 1 + rng.Below(4));
-        break;
-      case 3:
-        bytes.insert(at, 1, byte);
-        break;
-      default:
-        bytes.resize(at);
-        break;
+      case 0: bytes[at] = byte; break;
+      case 1: bytes[at] = static_cast<char>(bytes[at] ^ (1 << rng.Below(8))); break;
+      case 2: bytes.erase(at, 1 + rng.Below(4)); break;
+      case 3: bytes.insert(at, 1, byte); break;
+      default: bytes.resize(at); break;
     }
   }
   return bytes;
