@@ -187,6 +187,7 @@ absl::Status Peer::Impl::Listen() {
   net::ListenOptions mesh;
   mesh.name = "mesh";
   mesh.address = config_.listen();
+  mesh.tls = true;
   mesh.caps.max_connections = config_.limits().connections();
   mesh.caps.max_per_address = config_.limits().connections_per_address();
   mesh.caps.handshakes = ToRate(config_.limits().handshakes());

@@ -173,16 +173,19 @@ void PeerMetrics::CollectConnections(metrics::Page& page) const {
   auto cut = page.Counter("peermesh_connections_cut_total", "Connections ended by this peer.");
   auto incomplete = page.Counter(
       "peermesh_handshakes_incomplete_total",
-      "Connections that ended before they proved who they are: no TLS, an old TLS, a refused "
-      "certificate (ended), or silence (timeout).");
+      "Connections that ended before they proved who they are: first bytes that are no TLS "
+      "(not_tls), no offer of TLS 1.3 (old_tls), a handshake that took too long (timeout), any "
+      "other "
+      "end, such as a refused certificate (ended).");
   for (const net::ListenerStats& listener : sources_.acceptor->Stats()) {
     open.Add({{"listener", listener.name}}, static_cast<double>(listener.open));
     accepted.Add({{"listener", listener.name}}, static_cast<double>(listener.accepted));
     cut.Add({{"listener", listener.name}}, static_cast<double>(listener.cut));
-    incomplete.Add({{"listener", listener.name}, {"reason", "ended"}},
-                   static_cast<double>(listener.unproven));
-    incomplete.Add({{"listener", listener.name}, {"reason", "timeout"}},
-                   static_cast<double>(listener.timed_out));
+    for (std::size_t i = 0; i < net::kUnprovenCount; ++i) {
+      incomplete.Add(
+          {{"listener", listener.name}, {"reason", net::ToString(static_cast<net::Unproven>(i))}},
+          static_cast<double>(listener.unproven[i]));
+    }
     for (std::size_t i = 0; i < net::kRefusalCount; ++i) {
       refused.Add(
           {{"listener", listener.name}, {"reason", net::ToString(static_cast<net::Refusal>(i))}},

@@ -161,7 +161,7 @@ absl::Status CaServer::Impl::Listen() {
   acceptor = *std::move(made);
   // No connection is accepted before Start, so the ports may be built in between.
   const auto bound =
-      acceptor->Listen({.name = "ca", .address = options.listen, .caps = {}},
+      acceptor->Listen({.name = "ca", .address = options.listen, .caps = {}, .tls = true},
                        [this](net::Accepted accepted) { public_port->Take(accepted.fd); });
   if (!bound.ok()) return bound.status();
   if (absl::Status status = SetAddress(*bound); !status.ok()) return status;

@@ -70,6 +70,7 @@ wire::Hello PeerLink::OwnHello() const {
   hello.mesh_id = context_->credentials().bundle().mesh_id();
   hello.epoch = context_->config().epoch;
   hello.software = context_->config().software.substr(0, wire::kMaxSoftwareBytes);
+  if (!inbound()) hello.dial_count = dial_.value;
   return hello;
 }
 
@@ -183,6 +184,7 @@ node::LinkUp PeerLink::MakeUp() const {
   up.link = id_;
   up.peer = remote_.id;
   up.dial = dial_;
+  up.dial_count = inbound() ? hello_.dial_count : dial_.value;
   up.direction = inbound() ? node::Direction::kInbound : node::Direction::kOutbound;
   up.name = remote_.name;
   up.epoch = hello_.epoch;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +23,7 @@
 #include <utility>
 
 #include "mesh/base/check.h"
+#include "server/net/client_hello.h"
 #include "server/net/sockets.h"
 
 namespace peermesh::net {
@@ -46,6 +48,16 @@ Instant SteadyNow() {
 int OpenReserve() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 }  // namespace
+
+const char* ToString(Unproven how) {
+  switch (how) {
+    case Unproven::kEnded: return "ended";
+    case Unproven::kTimeout: return "timeout";
+    case Unproven::kNotTls: return "not_tls";
+    case Unproven::kOldTls: return "old_tls";
+  }
+  return "";
+}
 
 class Acceptor::Impl {
  public:
@@ -83,6 +95,8 @@ class Acceptor::Impl {
   struct Connection {
     Listener* listener = nullptr;
     int dup = -1;
+    int held = -1;  // what will be handed over when its first bytes are there
+    Unproven end = Unproven::kEnded;
     std::string peer;
     std::string cap_key;
     Instant opened{};
@@ -103,7 +117,10 @@ class Acceptor::Impl {
   Next AcceptOne(std::unique_lock<std::mutex>& lock, Listener& listener);
   Next AfterError(Listener& listener, int error);
   bool Register(Listener& listener, int fd, std::string cap_key, Accepted& accepted);
-  void OnConnectionEvent(ConnectionId id, std::uint32_t events);
+  void HandOver(std::unique_lock<std::mutex>& lock, Listener& listener, Accepted accepted);
+  void OnConnectionEvent(std::unique_lock<std::mutex>& lock, ConnectionId id, std::uint32_t events);
+  void OnFirstBytes(std::unique_lock<std::mutex>& lock, Connections_::iterator it, bool last);
+  bool Watch(ConnectionId id, const Connection& connection, int operation);
   void SetDeadline(ConnectionId id, Connection& connection, Instant deadline);
   void EndHandshake(Connection& connection);
   void Forget(Connections_::iterator it);
@@ -178,6 +195,10 @@ void Acceptor::Impl::StopListening() {
     epoll_ctl(epoll_, EPOLL_CTL_DEL, listener->socket.fd, nullptr);
     CloseListener(listener->socket);
   }
+  for (auto it = connections_.begin(); it != connections_.end();) {
+    const auto held = it++;
+    if (held->second.held >= 0) Forget(held);
+  }
   if (!OnAcceptThread()) idle_.wait(lock, [this] { return !in_handler_; });
 }
 
@@ -216,8 +237,8 @@ void Acceptor::Impl::Run() {
       const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
       if (key == kWakeKey) continue;
       if ((key & kListenerBit) == 0) {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        OnConnectionEvent(ConnectionId{key}, events[static_cast<std::size_t>(i)].events);
+        std::unique_lock<std::mutex> lock(mutex_);
+        OnConnectionEvent(lock, ConnectionId{key}, events[static_cast<std::size_t>(i)].events);
         continue;
       }
       Listener* listener = nullptr;
@@ -248,7 +269,10 @@ void Acceptor::Impl::FireTimers(Instant now) {
   while (!timers_.empty() && timers_.begin()->first <= now) {
     const auto it = connections_.find(timers_.begin()->second);
     PM_CHECK(it != connections_.end());
-    if (it->second.handshaking) {
+    if (it->second.held >= 0) {
+      it->second.end = Unproven::kTimeout;
+      Forget(it);
+    } else if (it->second.handshaking) {
       EndHandshake(it->second);
       SetDeadline(it->first, it->second, kNever);
     } else {
@@ -275,7 +299,7 @@ void Acceptor::Impl::AcceptFrom(Listener& listener) {
   }
 }
 
-// Called and left with the lock held; lets go of it while the handler runs.
+// Called and left with the lock held, as HandOver is.
 Acceptor::Impl::Next Acceptor::Impl::AcceptOne(std::unique_lock<std::mutex>& lock,
                                                Listener& listener) {
   if (listener.socket.fd < 0) return Next::kEmpty;  // StopListening came first
@@ -299,13 +323,19 @@ Acceptor::Impl::Next Acceptor::Impl::AcceptOne(std::unique_lock<std::mutex>& loc
     Refuse(fd);
     return Next::kPause;
   }
+  if (!listener.options.tls) HandOver(lock, listener, std::move(accepted));
+  return Next::kMore;
+}
+
+// Called and left with the lock held; lets go of it while the handler runs.
+void Acceptor::Impl::HandOver(std::unique_lock<std::mutex>& lock, Listener& listener,
+                              Accepted accepted) {
   in_handler_ = true;
   lock.unlock();
   listener.handler(std::move(accepted));
   lock.lock();
   in_handler_ = false;
   idle_.notify_all();
-  return Next::kMore;
 }
 
 Acceptor::Impl::Next Acceptor::Impl::AfterError(Listener& listener, int error) {
@@ -328,39 +358,77 @@ Acceptor::Impl::Next Acceptor::Impl::AfterError(Listener& listener, int error) {
 
 bool Acceptor::Impl::Register(Listener& listener, int fd, std::string cap_key, Accepted& accepted) {
   const ConnectionId id{++last_id_};
-  const int dup = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  epoll_event event{};
-  // Edge-triggered: an error queue entry, which is gRPC's to read, must not wake us again and
-  // again.
-  event.events = EPOLLRDHUP | EPOLLET;
-  event.data.u64 = id.value;
-  if (dup < 0 || epoll_ctl(epoll_, EPOLL_CTL_ADD, dup, &event) != 0) {
-    if (dup >= 0) close(dup);
+  Connection connection;
+  connection.listener = &listener;
+  connection.dup = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (listener.options.tls) connection.held = fd;
+  if (connection.dup < 0 || !Watch(id, connection, EPOLL_CTL_ADD)) {
+    if (connection.dup >= 0) close(connection.dup);
     listener.admission.HandshakeOver();
     listener.admission.Release(cap_key);
     return false;
   }
   accepted.fd = fd;
   accepted.id = id;
-  Connection& connection = connections_[id];
-  connection.listener = &listener;
-  connection.dup = dup;
   connection.peer = accepted.peer;
   connection.cap_key = std::move(cap_key);
   connection.opened = SteadyNow();
-  SetDeadline(id, connection, connection.opened + times_.handshake);
   if (listener.socket.unix_path.empty()) by_peer_[accepted.peer] = id;
+  Connection& kept = connections_.emplace(id, std::move(connection)).first->second;
+  SetDeadline(id, kept, kept.opened + times_.handshake);
   ++listener.stats.accepted;
   return true;
 }
 
-void Acceptor::Impl::OnConnectionEvent(ConnectionId id, std::uint32_t events) {
+// Edge-triggered: an error queue entry, which is gRPC's to read, must not wake us again and again.
+bool Acceptor::Impl::Watch(ConnectionId id, const Connection& connection, int operation) {
+  epoll_event event{};
+  event.events = EPOLLRDHUP | EPOLLET | (connection.held >= 0 ? EPOLLIN : 0u);
+  event.data.u64 = id.value;
+  return epoll_ctl(epoll_, operation, connection.dup, &event) == 0;
+}
+
+void Acceptor::Impl::OnConnectionEvent(std::unique_lock<std::mutex>& lock, ConnectionId id,
+                                       std::uint32_t events) {
   const auto it = connections_.find(id);
   if (it == connections_.end()) return;
+  const bool half_closed = (events & EPOLLRDHUP) != 0;
   if ((events & EPOLLHUP) != 0) return Forget(it);
-  if ((events & EPOLLRDHUP) == 0) return;
+  // Handing over arms the watch anew, so an end that came with the bytes is told again.
+  if (it->second.held >= 0) return OnFirstBytes(lock, it, half_closed);
+  if (!half_closed) return;
   EndHandshake(it->second);
   SetDeadline(id, it->second, SteadyNow() + times_.half_closed);
+}
+
+// `last`: no more bytes will come. Called and left with the lock held, as HandOver is.
+void Acceptor::Impl::OnFirstBytes(std::unique_lock<std::mutex>& lock, Connections_::iterator it,
+                                  bool last) {
+  Connection& connection = it->second;
+  std::array<char, kMaxFirstRecord> bytes;
+  const ssize_t got = recv(connection.held, bytes.data(), bytes.size(), MSG_PEEK | MSG_DONTWAIT);
+  const std::size_t size = got > 0 ? static_cast<std::size_t>(got) : 0;
+  switch (Classify({bytes.data(), size})) {
+    case FirstBytes::kIncomplete:
+      if (last) Forget(it);
+      return;
+    case FirstBytes::kNotTls:
+      connection.end = Unproven::kNotTls;
+      Refuse(std::exchange(connection.held, -1));
+      return Forget(it);
+    case FirstBytes::kOldTls: {
+      connection.end = Unproven::kOldTls;
+      const std::string_view alert = ProtocolVersionAlert();
+      // Read first: closing a socket with unread bytes resets it, and the alert would be lost.
+      (void)recv(connection.held, bytes.data(), bytes.size(), MSG_DONTWAIT);
+      (void)send(connection.held, alert.data(), alert.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      return Forget(it);
+    }
+    case FirstBytes::kTls: break;
+  }
+  Accepted accepted{std::exchange(connection.held, -1), it->first, connection.peer};
+  PM_CHECK(Watch(it->first, connection, EPOLL_CTL_MOD));
+  HandOver(lock, *connection.listener, std::move(accepted));
 }
 
 void Acceptor::Impl::SetDeadline(ConnectionId id, Connection& connection, Instant deadline) {
@@ -384,11 +452,13 @@ void Acceptor::Impl::Forget(Connections_::iterator it) {
   if (connection.cut) ++connection.listener->stats.cut;
   if (!connection.established && connection.listener->socket.unix_path.empty()) {
     const bool late = SteadyNow() + kDeadlineSlack >= connection.opened + times_.handshake;
-    ++(late ? connection.listener->stats.timed_out : connection.listener->stats.unproven);
+    if (late && connection.end == Unproven::kEnded) connection.end = Unproven::kTimeout;
+    ++connection.listener->stats.unproven[static_cast<std::size_t>(connection.end)];
   }
   // epoll watches the connection, not the descriptor: closing the dup alone would leave it watched.
   epoll_ctl(epoll_, EPOLL_CTL_DEL, connection.dup, nullptr);
   close(connection.dup);
+  if (connection.held >= 0) close(connection.held);
   const auto named = by_peer_.find(connection.peer);
   if (named != by_peer_.end() && named->second == it->first) by_peer_.erase(named);
   connections_.erase(it);

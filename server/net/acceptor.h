@@ -7,8 +7,10 @@
 // Rules:
 //  * No accept error ends a listener. Out of descriptors: one kept in reserve is given up to take
 //    the waiting connection and close it, so nobody hangs; then accepting pauses for a moment.
-//  * A connection counts as a handshake until Established(), at most 5 s: gRPC's own deadline
-//    closes it then.
+//  * A connection to a TLS listener is held until its first bytes are there: what cannot become
+//    TLS 1.3 ends here, and silence costs a descriptor and nothing of gRPC.
+//  * A connection counts as a handshake until Established(), at most 5 s. Then it is closed if it
+//    is still held, else gRPC's own deadline does.
 //  * A dup() of each connection is kept: shutdown() on it is the only way to cut a connection gRPC
 //    holds. It is closed when the connection ends, which the kernel tells without our reading.
 //  * A refused connection is reset, not closed: it must not leave a TIME_WAIT entry behind.
@@ -21,6 +23,7 @@
 #ifndef PEERMESH_SERVER_NET_ACCEPTOR_H_
 #define PEERMESH_SERVER_NET_ACCEPTOR_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -38,18 +41,19 @@ namespace peermesh::net {
 
 struct ListenOptions {
   std::string name;  // for metrics and logs: "mesh", "app", "admin", "ca"
-  std::string
-      address;  // "host:port" (port 0: a free one; "[::]:port" takes IPv4 too) or "unix:/path"
+  // "host:port" (port 0: a free one; "[::]:port" takes IPv4 too) or "unix:/path".
+  std::string address;
   Caps caps;
   unsigned unix_mode = 0600;  // permissions of a unix socket
+  bool tls = false;           // only a ClientHello that offers TLS 1.3 is handed over
 };
 
 // A new connection. The receiver owns `fd`: non-blocking, close-on-exec, TCP_NODELAY.
 struct Accepted {
   int fd = -1;
   ConnectionId id;
-  std::string peer;  // as grpc::ServerContext::peer() shows it: "ipv4:192.0.2.1:5000",
-                     // "ipv6:%5B::1%5D:5000", "unix:"
+  // As grpc::ServerContext::peer() shows it: "ipv4:192.0.2.1:5000", "ipv6:%5B::1%5D:5000", "unix:".
+  std::string peer;
 };
 
 struct ConnectionInfo {
@@ -60,24 +64,34 @@ struct ConnectionInfo {
   bool established = false;
 };
 
+// How a connection ended that was never Established(). TCP only: a socket's permissions prove
+// enough.
+enum class Unproven : std::uint8_t {
+  kEnded,    // by either side: a refused certificate, a client that went away
+  kTimeout,  // after all the time a handshake may take
+  kNotTls,   // its first bytes were no ClientHello
+  kOldTls,   // it did not offer TLS 1.3
+};
+inline constexpr std::size_t kUnprovenCount = 4;
+// lower_snake, as in metric labels: "not_tls".
+const char* ToString(Unproven how);
+
 struct ListenerStats {
   std::string name;
-  std::string address;         // as bound
-  std::uint64_t accepted = 0;  // handed over
-  std::uint64_t closed = 0;    // of those
-  std::uint64_t cut = 0;       // of those, by Cut()
-  // Of those closed, by what they proved: TCP only, since a socket's permissions prove enough.
-  std::uint64_t unproven = 0;   // ended before Established()
-  std::uint64_t timed_out = 0;  // likewise, after all the time a handshake may take
+  std::string address;                                   // as bound
+  std::uint64_t accepted = 0;                            // and not refused at once
+  std::uint64_t closed = 0;                              // of those
+  std::uint64_t cut = 0;                                 // of those, by Cut()
+  std::array<std::uint64_t, kUnprovenCount> unproven{};  // of those closed, by Unproven
   std::uint64_t accept_errors = 0;
   RefusalCounts refused{};     // by net::Refusal
   std::size_t open = 0;        // now
   std::size_t handshakes = 0;  // now
 };
 
-// A connection that has not proved itself after `handshake` no longer counts as a handshake: gRPC's
-// own deadline closes it. One whose other side has closed is shut from here if gRPC has not noticed
-// after `half_closed`.
+// A connection that has not proved itself after `handshake` is closed if gRPC does not have it yet;
+// else it no longer counts as a handshake, and gRPC's own deadline closes it. One whose other side
+// has closed is shut from here if gRPC has not noticed after `half_closed`.
 struct AcceptorTimes {
   Duration handshake = std::chrono::seconds(5);
   Duration half_closed = std::chrono::seconds(5);
@@ -98,8 +112,8 @@ class Acceptor {
   absl::StatusOr<std::string> Listen(ListenOptions options, Handler handler);
   // Begins to accept, once; listeners added later accept at once. `thread_name`: at most 15 bytes.
   void Start(const std::string& thread_name = "accept");
-  // Closes the listeners; connections stay. After its return no handler runs, unless it is called
-  // from one.
+  // Closes the listeners; connections that were handed over stay. After its return no handler runs,
+  // unless it is called from one.
   void StopListening();
   // StopListening, then lets go of all connections without cutting them, and joins. Not from a
   // handler.

@@ -12,6 +12,7 @@ from harness import ALIVE, DEAD, UNREACHABLE, figure
 SEEN_SILENT_SECONDS = 6.0
 # The longest pause between two dials (10 s), and the dial.
 RELINKED_SECONDS = 15.0
+TWO_SEED_TURNS = 8
 
 
 class Names(harness.MeshTest):
@@ -33,6 +34,23 @@ class Names(harness.MeshTest):
         self.mesh.wait_linked()
         harness.wait_for(lambda: gamma.metric("peermesh_dials_failed_total", reason="unreachable") > 0, 15,
                          "the names to be found missing")
+
+    def test_two_seeds_that_lead_to_one_peer_make_one_link_on_which_messages_arrive_at_once(self):
+        # Two dials reach alpha at the same moment. Both ends must keep the same one of the two links.
+        epsilon = self.mesh.peer("epsilon")
+        seeds = [f"127.0.0.1:{self.port}", f"localhost:{self.port}"]
+        epsilon.launch(join=self.mesh.token("epsilon"), seed=seeds)
+        for turn in range(TWO_SEED_TURNS):
+            if turn > 0:
+                epsilon.kill()
+                epsilon.restart(seed=seeds)
+            self.mesh.wait_linked()
+            for sender, receiver in ((self.alpha, epsilon), (epsilon, self.alpha)):
+                stream = receiver.subscribe("two.seeds")
+                stream.wait_confirmed()
+                sender.publish(("two.seeds", b"%d" % turn))
+                self.assertEqual(stream.wait_messages(1, 3)[0].message.payload, b"%d" % turn)
+                stream.cancel()
 
 
 class Ipv6(harness.MeshTest):

@@ -38,6 +38,8 @@ TEST_F(LinksTest, BothEndsReportTheLinkWithWhatTlsAndHelloSay) {
   EXPECT_EQ(up->theirs.epoch, 11u);
   EXPECT_EQ(up->theirs.direction, node::Direction::kInbound);
   EXPECT_FALSE(up->theirs.dial);
+  EXPECT_EQ(up->ours.dial_count, 1u);
+  EXPECT_EQ(up->theirs.dial_count, 1u) << "both ends can tell which of two links is the newer";
   const Instant now{
       std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())};
   EXPECT_GT(up->ours.expires, now + 50min);

@@ -136,12 +136,13 @@ class Inbox {
 class AcceptorTest : public ::testing::Test {
  protected:
   static Caps Roomy() { return Caps{1000, 1000, 1000, limits::Rate{}}; }
-  std::string Listen(const std::string& address, Caps caps = Roomy()) {
-    auto bound = acceptor_->Listen({"test", address, caps, 0600}, inbox_.handler());
+  std::string Listen(const std::string& address, Caps caps = Roomy(), bool tls = false) {
+    auto bound = acceptor_->Listen({"test", address, caps, 0600, tls}, inbox_.handler());
     EXPECT_TRUE(bound.ok()) << bound.status();
     return bound.ok() ? *bound : "";
   }
   ListenerStats Stats() { return acceptor_->Stats().at(0); }
+  std::uint64_t Ended(Unproven how) { return Stats().unproven[static_cast<std::size_t>(how)]; }
   std::uint64_t Refused(Refusal why) { return Stats().refused[static_cast<std::size_t>(why)]; }
 
   Inbox inbox_;
