@@ -7,8 +7,8 @@
 //  * Records are written by a thread of their own, the latest of each peer; a turn never waits for
 //    a disk. A crash may lose the last second of them, which costs a newcomer's address and
 //    nothing else.
-//  * Records not renewed for kPeerMemory are dropped at open. They are verified again by whoever
-//    reads them.
+//  * Records not renewed for two weeks, longer than any certificate of a live peer goes unrenewed,
+//    are dropped at open. They are verified again by whoever reads them.
 //
 // Bounds: one record waiting for each peer, kMaxPeers of them. Thread-safe.
 #ifndef PEERMESH_SERVER_STORE_PEER_STORE_H_
