@@ -40,7 +40,7 @@ class MessagingTest : public testing::Test {
     const Tally tally = world.TallyOf(app);
     EXPECT_EQ(tally.accepted, count);
     EXPECT_EQ(tally.delivered, count);
-    EXPECT_EQ(world.app(app).delivered, count);
+    EXPECT_EQ(world.app(app).received.delivered, count);
   }
 
   World world{21};
@@ -59,7 +59,7 @@ TEST_F(MessagingTest, SubscribeThenPublishNeverRaces) {
     EXPECT_TRUE(world.app(reader).subscribed.at(request).unconfirmed.empty());
     const RequestId published = world.Publish(publisher, {subject});
     EXPECT_EQ(AnswerTo(publisher, published).interested_peers, 1u);
-    ASSERT_TRUE(world.RunUntil([&] { return world.app(reader).delivered == 1; }, 10ms));
+    ASSERT_TRUE(world.RunUntil([&] { return world.app(reader).received.delivered == 1; }, 10ms));
   }
 }
 
@@ -92,8 +92,8 @@ TEST_F(MessagingTest, AMessageReachesEachInterestedSessionOnceWithAllItsSubscrip
   world.Run(10ms);
   world.Publish(publisher, {"a.b", "a.c", "z"});
   world.Run(10ms);
-  EXPECT_EQ(world.app(reader).delivered, 3u);
-  EXPECT_EQ(world.app(other).delivered, 2u);
+  EXPECT_EQ(world.app(reader).received.delivered, 3u);
+  EXPECT_EQ(world.app(other).received.delivered, 2u);
   world.ExpectNothingMissing();
 }
 
@@ -106,7 +106,7 @@ TEST_F(MessagingTest, OnlyInterestedPeersAreSentAnything) {
   EXPECT_EQ(world.node(alpha).stats().sent_messages - before, 2u);
   EXPECT_EQ(world.node(gamma).stats().received_messages, 0u);
   ExpectAllDelivered(reader, 2);
-  EXPECT_TRUE(world.app(reader).gapped.empty()) << "the number between was skipped, not lost";
+  EXPECT_TRUE(world.app(reader).received.gapped.empty()) << "the number between was skipped, not lost";
 }
 
 TEST_F(MessagingTest, NumbersOfOneChannelFollowEachOtherInTheAnswer) {
@@ -129,7 +129,7 @@ TEST_F(MessagingTest, UnsubscribingEndsDeliveryAndInterest) {
   EXPECT_EQ(AnswerTo(publisher, published).interested_peers, 0u);
   world.Publish(publisher, {"b"});
   world.Run(10ms);
-  EXPECT_EQ(world.app(reader).delivered, 1u);
+  EXPECT_EQ(world.app(reader).received.delivered, 1u);
   world.CloseApp(reader);
   world.Run(10ms);
   EXPECT_EQ(AnswerTo(publisher, world.Publish(publisher, {"b"})).interested_peers, 0u);
@@ -149,7 +149,7 @@ TEST_F(MessagingTest, WhatIsPublishedWhileALinkIsDownIsAnnouncedAsAGap) {
   world.Heal(alpha, beta);
   ASSERT_TRUE(world.RunUntil([&] { return world.FullMesh(); }, 20s));
   world.Run(3s);
-  EXPECT_EQ(world.app(reader).gapped[LossReason::kLinkLost], 5u);
+  EXPECT_EQ(world.app(reader).received.gapped[LossReason::kLinkLost], 5u);
   const Tally tally = world.TallyOf(reader);
   EXPECT_EQ(tally.accepted, 8u);
   EXPECT_EQ(tally.gapped, 5u);
@@ -164,7 +164,7 @@ TEST_F(MessagingTest, TheVeryFirstMessagesThatGoDownWithTheirLinkAreAnnouncedToo
   world.Heal(alpha, beta);
   ASSERT_TRUE(world.RunUntil([&] { return world.FullMesh(); }, 20s));
   world.Run(10ms);
-  EXPECT_EQ(world.app(reader).gapped[LossReason::kLinkLost], 4u);
+  EXPECT_EQ(world.app(reader).received.gapped[LossReason::kLinkLost], 4u);
   world.ExpectNothingMissing();
 }
 
@@ -175,7 +175,7 @@ TEST_F(MessagingTest, NumbersNobodyWantedAreNotAnnouncedAsLost) {
   world.Break(alpha, beta);
   world.Run(3s);
   EXPECT_TRUE(world.FullMesh());
-  EXPECT_TRUE(world.app(reader).gapped.empty());
+  EXPECT_TRUE(world.app(reader).received.gapped.empty());
 }
 
 TEST_F(MessagingTest, AHoleNobodyAnnouncedShowsWithinAHeartbeat) {
@@ -184,14 +184,14 @@ TEST_F(MessagingTest, AHoleNobodyAnnouncedShowsWithinAHeartbeat) {
   world.Run(1s);
   world.DropNextData(alpha, beta);
   world.Publish(publisher, Repeat(2, "hole"));
-  EXPECT_TRUE(world.RunUntil([&] { return world.app(reader).gapped[LossReason::kMissing] == 2; },
+  EXPECT_TRUE(world.RunUntil([&] { return world.app(reader).received.gapped[LossReason::kMissing] == 2; },
                              kHeartbeat + 10ms));
   world.DropNextData(alpha, beta);
   world.Publish(publisher, {"hole"});
   world.Publish(publisher, {"hole"});  // the next message shows it at once
   EXPECT_TRUE(
-      world.RunUntil([&] { return world.app(reader).gapped[LossReason::kMissing] == 3; }, 10ms));
-  EXPECT_EQ(world.app(reader).delivered, 2u);
+      world.RunUntil([&] { return world.app(reader).received.gapped[LossReason::kMissing] == 3; }, 10ms));
+  EXPECT_EQ(world.app(reader).received.delivered, 2u);
   world.ExpectNothingMissing();
 }
 
@@ -211,7 +211,7 @@ TEST_F(MessagingTest, ACopyOfInterestThatDiffersIsReplacedWithinAHeartbeat) {
 }
 
 TEST_F(MessagingTest, ASessionHoldsManySubscriptionsAndTheyAllMatch) {
-  world.check_every_turn = false;
+  world.checks.every = 0;
   const AppIndex reader = world.Open(beta);
   // One by one, faster than a link writes; and the rest at once.
   for (std::uint32_t i = 1; i <= 8192; ++i)
@@ -226,7 +226,7 @@ TEST_F(MessagingTest, ASessionHoldsManySubscriptionsAndTheyAllMatch) {
   EXPECT_EQ(world.app(reader).subscribed.size(), 8193u);
   world.Publish(publisher, {"many.s1", "many.s8192", "many.s8193", "many.s16384", "many.s16385"});
   world.Run(10ms);
-  EXPECT_EQ(world.app(reader).delivered, 4u);
+  EXPECT_EQ(world.app(reader).received.delivered, 4u);
   const RequestId beyond = world.Subscribe(reader, 20000, "one.more");
   EXPECT_EQ(world.app(reader).answers.at(beyond).refusal, Refusal::kTooManySubscriptions);
   EXPECT_STREQ(world.app(reader).answers.at(beyond).limit, "subscriptions_per_session");
@@ -271,9 +271,9 @@ TEST_F(MessagingTest, ADirectMessageGoesToItsTargetOrSaysWhyNot) {
   EXPECT_EQ(RefusalOf(publisher, {"direct.a"}, "nobody"), Refusal::kUnknownPeer);
   EXPECT_EQ(RefusalOf(publisher, {"elsewhere"}, "beta"), Refusal::kNoSubscribers);
   world.Run(10ms);
-  EXPECT_EQ(world.app(at_beta).delivered, 3u);
-  EXPECT_EQ(world.app(at_alpha).delivered, 2u);
-  EXPECT_EQ(world.app(at_gamma).delivered, 0u);
+  EXPECT_EQ(world.app(at_beta).received.delivered, 3u);
+  EXPECT_EQ(world.app(at_alpha).received.delivered, 2u);
+  EXPECT_EQ(world.app(at_gamma).received.delivered, 0u);
   EXPECT_EQ(world.TallyOf(at_beta).gapped, 0u) << "numbers meant for others are skipped";
   world.Kill(beta);
   world.Run(2s);
@@ -335,9 +335,9 @@ TEST_F(LimitedTest, APeerThatSendsTooFastIsReadAtItsRateAndLosesNothing) {
   const Instant start = world.now();
   world.Feed(writer, "flood", 50, 100, 10ms, start + 1s);  // 5,000 messages in a second
   world.Run(1s);
-  EXPECT_LE(world.app(reader).delivered, 1000u + 100 + 400) << "the rate, a burst and a frame";
-  EXPECT_GE(world.app(reader).delivered, 900u);
-  ASSERT_TRUE(world.RunUntil([&] { return world.app(reader).delivered >= 5000; }, 10s));
+  EXPECT_LE(world.app(reader).received.delivered, 1000u + 100 + 400) << "the rate, a burst and a frame";
+  EXPECT_GE(world.app(reader).received.delivered, 900u);
+  ASSERT_TRUE(world.RunUntil([&] { return world.app(reader).received.delivered >= 5000; }, 10s));
   EXPECT_GE(world.now() - start, 4700ms);
   world.Run(1s);
   world.ExpectNothingMissing();
@@ -354,9 +354,9 @@ TEST_F(MessagingTest, ASlowSubscriberLosesMessagesAndTheOthersKeepTheirPace) {
   world.Feed(publisher, "load", 5, 10'000, 1ms, world.now() + 4s);
   world.Run(4s);
   const std::uint64_t possible = 4000 * 5;
-  EXPECT_GE(world.app(fast).delivered, possible * 9 / 10);
-  EXPECT_GE(world.app(neighbour).delivered, possible * 9 / 10);
-  EXPECT_LT(world.app(slow).delivered, possible / 4);
+  EXPECT_GE(world.app(fast).received.delivered, possible * 9 / 10);
+  EXPECT_GE(world.app(neighbour).received.delivered, possible * 9 / 10);
+  EXPECT_LT(world.app(slow).received.delivered, possible / 4);
   world.app(slow).bytes_per_second = 1'000'000'000;
   world.Run(10s);
   for (const AppIndex app : {fast, neighbour}) EXPECT_EQ(world.TallyOf(app).gapped, 0u);
@@ -364,7 +364,7 @@ TEST_F(MessagingTest, ASlowSubscriberLosesMessagesAndTheOthersKeepTheirPace) {
   EXPECT_EQ(tally.accepted, world.node(alpha).stats().published_messages);
   EXPECT_EQ(tally.accepted, tally.delivered + tally.gapped);
   EXPECT_GT(tally.gapped, possible / 2);
-  EXPECT_EQ(world.app(slow).gapped[LossReason::kSlowSubscriber], tally.gapped)
+  EXPECT_EQ(world.app(slow).received.gapped[LossReason::kSlowSubscriber], tally.gapped)
       << "exactly, in one channel";
   const Stats& stats = world.node(beta).stats();
   const auto reason = static_cast<std::size_t>(LossReason::kSlowSubscriber);
@@ -460,7 +460,7 @@ TEST_F(MessagingTest, HeldPublishesAreLetInAsTheQueueTakesThem) {
              census.link_queue_bytes > kLinkQueueBytes;
     };
     EXPECT_FALSE(world.RunUntil(over, 3s));
-    EXPECT_EQ(world.app(reader).delivered, crowd.size());
+    EXPECT_EQ(world.app(reader).received.delivered, crowd.size());
     world.CloseApp(reader);
     world.Run(1s);
   }
@@ -496,7 +496,7 @@ TEST_F(MessagingTest, ADrainingPeerFlushesRefusesPublishesAndIsDrained) {
   EXPECT_LE(world.now() - start, 500ms) << "no longer than needed";
   world.Run(1s);
   ExpectAllDelivered(reader, 2000);
-  EXPECT_EQ(world.app(local).delivered, 2000u);
+  EXPECT_EQ(world.app(local).received.delivered, 2000u);
 }
 
 TEST_F(MessagingTest, ADrainingPeerNeitherDialsNorTakesItsGoodbyeBack) {
@@ -535,7 +535,7 @@ TEST_F(MessagingTest, HeldPublishesAreRefusedByADrain) {
 }
 
 TEST_F(MessagingTest, SessionsBeyondTheBoundAreClosedAtOnce) {
-  world.check_every_turn = false;
+  world.checks.every = 0;
   for (std::size_t i = 1; i < kMaxSessions; ++i) world.Open(alpha);
   EXPECT_EQ(world.node(alpha).TakeCensus().sessions, kMaxSessions);
   const AppIndex beyond = world.Open(alpha);

@@ -57,7 +57,7 @@ TEST(NodeAloneTest, APeerAloneServesItsOwnApplicationsAndSleeps) {
   const Answer& answer = world.app(app).answers.at(published);
   EXPECT_EQ(answer.refusal, Refusal::kNone);
   EXPECT_EQ(answer.interested_peers, 1u) << "this peer itself";
-  EXPECT_EQ(world.app(app).delivered, 2u);
+  EXPECT_EQ(world.app(app).received.delivered, 2u);
   EXPECT_EQ(world.node(alone).NextWake(), kNever) << "nothing is pending";
 }
 
@@ -181,7 +181,7 @@ TEST_F(NodeTest, AGoodbyeIsSeenAtOnceAndLasts) {
 }
 
 TEST_F(NodeTest, ALostPeerIsForgottenAfterADayAndNotBroughtBackByHearsay) {
-  world.check_every_turn = false;
+  world.checks.every = 0;
   world.Kill(gamma);
   world.Run(kPeerMemory - 1min);
   EXPECT_TRUE(Sees(alpha, gamma, State::kDead));

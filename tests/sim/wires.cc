@@ -1,0 +1,310 @@
+// The wires of the world: dials, handshakes, frames under way, and all that can go wrong with them.
+#include <algorithm>
+
+#include "mesh/base/check.h"
+#include "tests/sim/world.h"
+
+namespace peermesh::sim {
+namespace {
+
+using node::DialFailure;
+using node::DownReason;
+using node::Lane;
+
+constexpr Duration kWriteTime = std::chrono::microseconds(5);
+constexpr Duration kPausedPoll = std::chrono::milliseconds(10);
+constexpr std::uint64_t kWindow = 1u << 20;       // unread data that the network takes
+constexpr std::uint64_t kControlFrameBytes = 64;  // guess; control frames are rare
+
+LinkId LinkOf(std::uint64_t wire, int end) {
+  return LinkId{wire * 2 + static_cast<std::uint64_t>(end) + 1};
+}
+
+}  // namespace
+
+World::Wire* World::FindWire(std::uint64_t wire) { return wires_.at(wire).get(); }
+
+std::pair<World::Wire*, int> World::FindEnd(HostIndex host, LinkId link) {
+  const std::uint64_t id = (link.value - 1) / 2;
+  if (!hosts_.at(host)->wires.contains(id)) return {nullptr, 0};
+  return {wires_.at(id).get(), static_cast<int>((link.value - 1) % 2)};
+}
+
+void World::Perform(HostIndex from, node::Dial& wish) {
+  const Duration delay = Delay(from);
+  agenda_.Add({.when = now_ + delay,
+               .kind = EventKind::kDial,
+               .a = static_cast<std::uint32_t>(from),
+               .b = dials_.Put({hosts_.at(from)->process, std::move(wish)})});
+}
+
+void World::DialArrives(HostIndex from, const PostedDial& dial) {
+  const Host& dialler = *hosts_.at(from);
+  if (!dialler.node || dialler.process != dial.process) return;
+  const auto fail = [&](DialFailure why, Duration in) {
+    Post(from, node::DialFailed{dial.wish.dial, why}, in);
+  };
+  const auto place = by_address_.find(dial.wish.address);
+  if (place == by_address_.end()) return fail(DialFailure::kUnreachable, network_.latency);
+  const HostIndex to = place->second;
+  const Host& host = *hosts_.at(to);
+  if (IsCut(from, to) || IsCut(to, from)) return fail(DialFailure::kTimeout, kDialTimeout);
+  if (!host.node) return fail(DialFailure::kRefused, network_.latency);
+  if (to == from) return fail(DialFailure::kSelf, network_.latency);
+  if (dial.wish.expected && *dial.wish.expected != host.id) {
+    return fail(DialFailure::kWrongPeer, network_.latency);
+  }
+  Connect(from, dial.process, dial.wish.dial, to);
+}
+
+void World::Connect(HostIndex from, std::uint64_t process, DialId dial, HostIndex to) {
+  const std::uint64_t id = wires_.size();
+  Wire& wire = *wires_.emplace_back(std::make_unique<Wire>());
+  wire.dial = dial;
+  wire.ends[0].host = from;
+  wire.ends[0].process = process;
+  wire.ends[1].host = to;
+  wire.ends[1].process = hosts_.at(to)->process;
+  // Either end may be the first to know.
+  for (const int end : {0, 1}) {
+    wire.ends[end].up_since = now_;
+    const Duration there = Delay(from), back = Delay(to);
+    const Duration slack = hosts_.at(from)->network.Between({}, 2 * network_.latency);
+    agenda_.Add({.when = now_ + there + back + slack,
+                 .kind = EventKind::kUp,
+                 .a = static_cast<std::uint32_t>(end),
+                 .b = id});
+  }
+}
+
+void World::Up(std::uint64_t id, int index) {
+  Wire* wire = FindWire(id);
+  if (wire == nullptr) return;
+  End& end = wire->ends[index];
+  const End& other = wire->ends[1 - index];
+  if (end.gone) return;
+  Host& host = *hosts_.at(end.host);
+  if (!host.node || host.process != end.process) return Hang(id, index, DownReason::kTransport);
+  const Host& remote = *hosts_.at(other.host);
+  const bool waiting =
+      host.paused || remote.paused || IsCut(end.host, other.host) || IsCut(other.host, end.host);
+  if (waiting && !other.up && now_ - end.up_since < kDialTimeout) {
+    agenda_.Add({.when = now_ + kPausedPoll,
+                 .kind = EventKind::kUp,
+                 .a = static_cast<std::uint32_t>(index),
+                 .b = id});
+    return;
+  }
+  if (waiting || other.gone || !remote.node || remote.process != other.process) {
+    if (index == 0) {
+      Post(end.host,
+           node::DialFailed{wire->dial, waiting ? DialFailure::kTimeout : DialFailure::kTransport},
+           kWriteTime);
+    }
+    return Hang(id, index, DownReason::kTransport);
+  }
+  end.up = true;
+  host.wires.insert(id);
+  node::LinkUp up;
+  up.link = LinkOf(id, index);
+  up.peer = remote.id;
+  up.direction = index == 0 ? node::Direction::kOutbound : node::Direction::kInbound;
+  if (index == 0) up.dial = wire->dial;
+  up.dial_count = wire->dial.value;
+  up.name = remote.name;
+  up.epoch = ProcessOf(other.host).second;
+  up.software = "sim";
+  Turn(end.host, up);
+  LandAll(id);
+}
+
+void World::Fly(std::uint64_t id, int from, Lane lane, Flight flight) {
+  Wire& wire = *wires_.at(id);
+  if (wire.broken && !std::holds_alternative<Fin>(flight.frame)) return;
+  Host& host = *hosts_.at(wire.ends[from].host);
+  WireLane& out = wire.ends[from].lanes[static_cast<int>(lane)];
+  Instant sent = now_;
+  if (network_.bytes_per_second > 0) {
+    const std::uint64_t bytes = flight.bytes + kControlFrameBytes;
+    sent = std::max(sent, host.line_free) + Duration(bytes * 1'000'000 / network_.bytes_per_second);
+    host.line_free = sent;
+  }
+  const Duration delay = Delay(wire.ends[from].host);
+  out.last_arrival = flight.arrival = std::max(out.last_arrival, sent + delay);
+  out.unread += flight.bytes;
+  out.flying.push_back(std::move(flight));
+  agenda_.Add({.when = out.last_arrival,
+               .kind = EventKind::kLand,
+               .lane = static_cast<std::uint8_t>(lane),
+               .a = static_cast<std::uint32_t>(from),
+               .b = id});
+}
+
+void World::LandAll(std::uint64_t id) {
+  for (const int from : {0, 1}) {
+    for (const Lane lane : {Lane::kControl, Lane::kData}) {
+      agenda_.Add({.when = now_,
+                   .kind = EventKind::kLand,
+                   .lane = static_cast<std::uint8_t>(lane),
+                   .a = static_cast<std::uint32_t>(from),
+                   .b = id});
+    }
+  }
+}
+
+void World::LandEverything() {
+  for (std::uint64_t id = 1; id < wires_.size(); ++id) {
+    if (wires_[id] != nullptr) LandAll(id);
+  }
+}
+
+// Hands over what has arrived: control always, data when asked for.
+void World::Land(std::uint64_t id, int from, Lane lane) {
+  for (;;) {
+    Wire* wire = FindWire(id);
+    if (wire == nullptr || !LandOne(id, *wire, from, lane)) break;
+  }
+  EndOfWire(id);
+}
+
+// False when there is nothing more to hand over now.
+bool World::LandOne(std::uint64_t id, Wire& wire, int from, Lane lane) {
+  WireLane& in = wire.ends[from].lanes[static_cast<int>(lane)];
+  End& end = wire.ends[1 - from];
+  const HostIndex sender = wire.ends[from].host;
+  if (in.flying.empty() || in.flying.front().arrival > now_ || IsCut(sender, end.host)) {
+    return false;
+  }
+  if (end.gone) {
+    in.flying.clear();
+    // A host that was off answers for its last life with a reset, once it runs again.
+    if (end.silent && running(end.host)) {
+      end.silent = false;
+      Fly(id, 1 - from, Lane::kControl, {{}, Fin{DownReason::kTransport}});
+    }
+    return false;
+  }
+  if (!end.up || hosts_.at(end.host)->paused || (lane == Lane::kData && !in.granted)) return false;
+  Flight flight = std::move(in.flying.front());
+  in.flying.pop_front();
+  const LinkId link = LinkOf(id, 1 - from);
+  if (auto* control = std::get_if<node::ControlFrame>(&flight.frame)) {
+    if (const auto* snapshot = std::get_if<node::InterestSnapshot>(control)) {
+      for (const auto& entry : snapshot->entries) {
+        truth_.Knows(ProcessOf(end.host), ProcessOf(sender), entry.pattern);
+      }
+    } else if (const auto* delta = std::get_if<node::InterestDelta>(control)) {
+      for (const auto& entry : delta->add) {
+        truth_.Knows(ProcessOf(end.host), ProcessOf(sender), entry.pattern);
+      }
+    }
+    Turn(end.host, node::ControlIn{link, std::move(*control)});
+  } else if (auto* data = std::get_if<node::DataFrame>(&flight.frame)) {
+    in.granted = false;
+    in.unread -= flight.bytes;
+    Window(id, from);
+    Turn(end.host, node::DataIn{link, std::move(*data)});
+  } else {
+    end.gone = true;
+    hosts_.at(end.host)->wires.erase(id);
+    Turn(end.host, node::LinkDown{link, std::get<Fin>(flight.frame).why});
+  }
+  return true;
+}
+
+// This end goes; the other one hears of it behind what was sent before.
+void World::Hang(std::uint64_t id, int index, DownReason why) {
+  End& end = wires_.at(id)->ends[index];
+  if (end.gone) return;
+  end.gone = true;
+  Fly(id, index, Lane::kControl, {{}, Fin{why}});
+}
+
+// Both ends are gone: nothing can come of it any more.
+void World::EndOfWire(std::uint64_t id) {
+  const Wire* wire = FindWire(id);
+  if (wire == nullptr) return;
+  for (const End& end : wire->ends) {
+    if (!end.gone || end.silent) return;
+  }
+  wires_[id] = nullptr;
+}
+
+// The previous write of data is done when the network takes more.
+void World::Window(std::uint64_t id, int from) {
+  End& end = wires_.at(id)->ends[from];
+  WireLane& lane = end.lanes[static_cast<int>(Lane::kData)];
+  if (!lane.blocked || lane.unread > kWindow || end.gone) return;
+  lane.blocked = false;
+  Post(end.host, node::SendDone{LinkOf(id, from), Lane::kData}, kWriteTime);
+}
+
+void World::Break(HostIndex a, HostIndex b) {
+  for (std::uint64_t id = 1; id < wires_.size(); ++id) {
+    if (wires_[id] == nullptr) continue;
+    Wire& wire = *wires_[id];
+    if (std::minmax(wire.ends[0].host, wire.ends[1].host) != std::minmax(a, b)) continue;
+    if (std::exchange(wire.broken, true)) continue;
+    for (const int end : {0, 1}) {
+      for (WireLane& lane : wire.ends[end].lanes) lane.flying.clear();
+      Fly(id, end, Lane::kControl, {{}, Fin{DownReason::kTransport}});
+    }
+  }
+}
+
+void World::Perform(HostIndex host, node::SendControl& wish) {
+  const auto [wire, end] = FindEnd(host, wish.link);
+  if (wire == nullptr) return;
+  const HostIndex to = wire->ends[1 - end].host;
+  auto* delta = std::get_if<node::InterestDelta>(&wish.frame);
+  if (delta && !delta->add.empty() && spoil_delta_.erase({host, to}) > 0) {
+    delta->add[0].pattern = "spoilt";
+  }
+  if (codec != nullptr) wish.frame = codec->Pass(wish.frame);
+  Fly((wish.link.value - 1) / 2, end, Lane::kControl, {{}, std::move(wish.frame)});
+  Post(host, node::SendDone{wish.link, Lane::kControl}, kWriteTime);
+}
+
+void World::Perform(HostIndex host, node::SendData& wish) {
+  const auto [wire, end] = FindEnd(host, wish.link);
+  if (wire == nullptr) return;
+  const std::uint64_t id = (wish.link.value - 1) / 2;
+  std::uint64_t bytes = 0;
+  bool messages = false;
+  for (const flow::Run& run : wish.frame.runs) {
+    bytes += run.bytes();
+    messages |= !run.items.empty();
+  }
+  const HostIndex to = wire->ends[1 - end].host;
+  wire->ends[end].lanes[static_cast<int>(Lane::kData)].blocked = true;
+  if (!messages || drop_data_.erase({host, to}) == 0) {
+    if (codec != nullptr) wish.frame = codec->Pass(wish.frame);
+    Fly(id, end, Lane::kData, {{}, std::move(wish.frame), bytes});
+  }
+  Window(id, end);
+}
+
+void World::Perform(HostIndex host, node::ReadNext& wish) {
+  const auto [wire, end] = FindEnd(host, wish.link);
+  if (wire == nullptr) return;
+  WireLane& in = wire->ends[1 - end].lanes[static_cast<int>(Lane::kData)];
+  if (in.granted) Fail("two reads outstanding");
+  in.granted = true;
+  if (in.flying.empty()) return;
+  agenda_.Add({.when = now_,
+               .kind = EventKind::kLand,
+               .lane = static_cast<std::uint8_t>(Lane::kData),
+               .a = static_cast<std::uint32_t>(1 - end),
+               .b = (wish.link.value - 1) / 2});
+}
+
+void World::Perform(HostIndex host, node::Close& wish) {
+  const auto [wire, end] = FindEnd(host, wish.link);
+  if (wire == nullptr) return;
+  const std::uint64_t id = (wish.link.value - 1) / 2;
+  hosts_.at(host)->wires.erase(id);
+  Hang(id, end, DownReason::kClosedByPeer);
+  Post(host, node::LinkDown{wish.link, DownReason::kClosedByUs}, kWriteTime);
+}
+
+}  // namespace peermesh::sim

@@ -1,0 +1,350 @@
+#include "tests/sim/world.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "mesh/base/check.h"
+
+namespace peermesh::sim {
+namespace {
+
+constexpr std::uint64_t kFirstEpoch = 1'700'000'000'000;
+
+Rng::Seed SeedOf(std::uint64_t seed) {
+  return {HashWord(seed), HashWord(seed + 1), HashWord(seed + 2), HashWord(seed + 3)};
+}
+
+}  // namespace
+
+World::World(std::uint64_t seed, Network network) : rng_(SeedOf(seed)), network_(network) {
+  wires_.emplace_back();  // numbers begin at 1
+  next_check_ = now_;
+}
+World::~World() = default;
+
+void World::Fail(const std::string& what) const {
+  if (on_failure) {
+    on_failure(what);
+  } else {
+    std::fprintf(stderr, "%s\n", what.c_str());
+    PM_CHECK(!"a world without on_failure found something");
+  }
+}
+
+// --- Time ----------------------------------------------------------------------------------------
+
+void World::At(Instant when, std::function<void()> what) {
+  agenda_.Add(
+      {.when = std::max(when, now_), .kind = EventKind::kCall, .b = calls_.Put(std::move(what))});
+}
+
+void World::Run(Duration for_how_long) {
+  RunUntil([] { return false; }, for_how_long);
+}
+
+bool World::RunUntil(const std::function<bool()>& condition, Duration limit) {
+  const Instant end = now_ + limit;
+  while (!condition()) {
+    if (agenda_.empty() || agenda_.next() > end) {
+      now_ = end;
+      return condition();
+    }
+    const Event event = agenda_.Take();
+    now_ = event.when;
+    Dispatch(event);
+  }
+  return true;
+}
+
+void World::Dispatch(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kWake: return Woken(event.a, event.b, event.when);
+    case EventKind::kInput: {
+      PostedInput posted = inputs_.Take(event.b);
+      Host& host = *hosts_.at(event.a);
+      if (host.node && host.process == posted.process) Turn(event.a, std::move(posted.input));
+      return;
+    }
+    case EventKind::kDial: return DialArrives(event.a, dials_.Take(event.b));
+    case EventKind::kUp: return Up(event.b, static_cast<int>(event.a));
+    case EventKind::kLand:
+      return Land(event.b, static_cast<int>(event.a), static_cast<node::Lane>(event.lane));
+    case EventKind::kRead:
+      if (!apps_.at(event.b)->stalled) Resume(event.b);
+      return;
+    case EventKind::kFeed: return FeedNow(event.b);
+    case EventKind::kCall: return calls_.Take(event.b)();
+  }
+}
+
+Duration World::Delay(HostIndex from) {
+  return network_.latency + hosts_.at(from)->network.Between({}, network_.jitter);
+}
+
+std::uint64_t World::Fingerprint() const {
+  Digest digest = history_;
+  for (const auto& host : hosts_) digest.Add(host->node ? host->node->Digest() : 0);
+  return digest.value();
+}
+
+// --- Hosts ---------------------------------------------------------------------------------------
+
+HostIndex World::Add(std::string name, const std::vector<HostIndex>& seeds, node::Limits limits,
+                     const std::vector<std::string>& other_seeds) {
+  const HostIndex index = hosts_.size();
+  auto host = std::make_unique<Host>();
+  Rng identity = rng_.Fork(name + " identity");
+  host->network = rng_.Fork(name + " network");
+  host->life = rng_.Fork(name + " life");
+  host->address = name + ":7443";
+  for (std::uint8_t& byte : host->id.bytes) byte = static_cast<std::uint8_t>(identity.Below(256));
+  host->name = std::move(name);
+  host->limits = limits;
+  host->seeds = other_seeds;
+  for (const HostIndex seed : seeds) host->seeds.push_back(hosts_.at(seed)->address);
+  by_address_[host->address] = index;
+  hosts_.push_back(std::move(host));
+  Start(index);
+  return index;
+}
+
+void World::Start(HostIndex index) {
+  Host& host = *hosts_.at(index);
+  PM_CHECK(host.node == nullptr);
+  ++host.process;
+  host.drained.reset();
+  host.paused = false;
+  host.backlog.clear();
+  node::Config config;
+  config.self = host.id;
+  config.name = host.name;
+  config.epoch = kFirstEpoch + host.process;
+  config.seeds = host.seeds;
+  config.limits = host.limits;
+  for (const auto& [id, record] : host.remembered) config.remembered.push_back(record);
+  const Rng rng = host.life.Fork("process");
+  auto node = node::Node::Create(std::move(config), rng, now_ + host.skew);
+  if (!node.ok()) return Fail("a node does not start: " + std::string(node.status().message()));
+  host.node = *std::move(node);
+  host.wake_at = kNever;
+  ScheduleWake(index);
+}
+
+// `told`: what the other ends hear; nothing if nobody can tell them.
+void World::Stop(HostIndex index, std::optional<node::DownReason> told) {
+  Host& host = *hosts_.at(index);
+  PM_CHECK(host.node != nullptr);
+  for (const std::uint64_t id : std::exchange(host.wires, {})) {
+    Wire& wire = *wires_.at(id);
+    const int end = wire.ends[0].host == index ? 0 : 1;
+    if (told) {
+      Hang(id, end, *told);
+    } else {
+      wire.ends[end].gone = wire.ends[end].silent = true;
+    }
+  }
+  for (const auto& [session, app] : std::exchange(host.sessions, {})) apps_.at(app)->ended = true;
+  host.node.reset();
+}
+
+void World::Kill(HostIndex host) { Stop(host, node::DownReason::kTransport); }
+void World::PowerOff(HostIndex host) { Stop(host, std::nullopt); }
+
+void World::Restart(HostIndex host) {
+  if (running(host)) Kill(host);
+  Start(host);
+}
+
+void World::Pause(HostIndex host) { hosts_.at(host)->paused = running(host); }
+
+void World::Continue(HostIndex index) {
+  Host& host = *hosts_.at(index);
+  if (!std::exchange(host.paused, false)) return;
+  for (node::Input& input : std::exchange(host.backlog, {})) {
+    if (host.node && !host.paused) Turn(index, std::move(input));
+  }
+  if (!host.node) return;
+  host.wake_at = kNever;
+  ScheduleWake(index);
+  for (const std::uint64_t wire : std::set(host.wires)) LandAll(wire);
+}
+
+void World::Cut(HostIndex a, HostIndex b) {
+  CutOneWay(a, b);
+  CutOneWay(b, a);
+}
+void World::CutOneWay(HostIndex from, HostIndex to) { cuts_.insert({from, to}); }
+
+void World::Heal(HostIndex a, HostIndex b) {
+  cuts_.erase({a, b});
+  cuts_.erase({b, a});
+  LandEverything();
+}
+
+void World::HealAll() {
+  cuts_.clear();
+  LandEverything();
+}
+
+void World::JumpClock(HostIndex host, Duration by) {
+  hosts_.at(host)->skew += by;
+  ScheduleWake(host);
+}
+
+void World::Tell(HostIndex host, node::Input input) { Turn(host, std::move(input)); }
+
+Process World::ProcessOf(HostIndex host) const {
+  return {hosts_.at(host)->id, kFirstEpoch + hosts_.at(host)->process};
+}
+
+void World::Post(HostIndex host, node::Input input, Duration in) {
+  agenda_.Add({.when = now_ + in,
+               .kind = EventKind::kInput,
+               .a = static_cast<std::uint32_t>(host),
+               .b = inputs_.Put({hosts_.at(host)->process, std::move(input)})});
+}
+
+// Own duties before strangers' frames, as the driver does.
+void World::Turn(HostIndex index, std::optional<node::Input> input) {
+  Host& host = *hosts_.at(index);
+  PM_CHECK(host.node != nullptr);
+  if (host.paused) {
+    if (input) host.backlog.push_back(*std::move(input));
+    return;
+  }
+  const Instant now = now_ + host.skew;
+  node::Effects effects = std::exchange(effects_, {});
+  effects.clear();
+  if (host.node->NextWake() <= now) host.node->Wake(now, effects);
+  if (input) host.node->Handle(now, *std::move(input), effects);
+  ++turns_;
+  CheckSome(index);
+  history_.Add(now_).Add(index).Add(effects.size());
+  for (node::Effect& effect : effects) {
+    history_.Add(effect.index());
+    std::visit([&](auto& wish) { Perform(index, wish); }, effect);
+  }
+  effects_ = std::move(effects);
+  if (host.node) ScheduleWake(index);
+}
+
+void World::CheckSome(HostIndex touched) {
+  if (checks.every > 0 && turns_ % checks.every == 0) hosts_[touched]->node->CheckInvariants();
+  if (now_ < next_check_) return;
+  next_check_ = now_ + checks.all;
+  for (const auto& host : hosts_) {
+    if (host->node) host->node->CheckInvariants();
+  }
+}
+
+void World::ScheduleWake(HostIndex index) {
+  Host& host = *hosts_.at(index);
+  if (host.paused) return;
+  const Instant next = host.node->NextWake();
+  if (next == kNever) return;
+  const Instant when = std::max(now_, next - host.skew);
+  if (host.wake_at <= when && host.wake_at > now_) return;
+  host.wake_at = when;
+  agenda_.Add({.when = when,
+               .kind = EventKind::kWake,
+               .a = static_cast<std::uint32_t>(index),
+               .b = host.process});
+}
+
+void World::Woken(HostIndex index, std::uint64_t process, Instant when) {
+  Host& host = *hosts_.at(index);
+  if (!host.node || host.paused || host.process != process || host.wake_at != when) return;
+  host.wake_at = kNever;
+  if (host.node->NextWake() <= now_ + host.skew) return Turn(index, std::nullopt);
+  ScheduleWake(index);
+}
+
+void World::Perform(HostIndex index, node::SignRecord& wish) {
+  const Host& me = *hosts_.at(index);
+  node::PeerRecord record;
+  record.id = me.id;
+  record.incarnation = wish.incarnation;
+  record.name = me.name;
+  record.addresses = {me.address};
+  record.software = "sim";
+  record.epoch = kFirstEpoch + me.process;
+  record.encoded = std::string(700, 'r');  // as long as a real one
+  Post(index, node::RecordSigned{std::move(record)}, std::chrono::microseconds(5));
+}
+
+void World::Perform(HostIndex host, node::Persist& wish) {
+  hosts_.at(host)->remembered[wish.record.id] = std::move(wish.record);
+}
+
+void World::Perform(HostIndex host, node::Forget& wish) {
+  hosts_.at(host)->remembered.erase(wish.peer);
+}
+
+void World::Perform(HostIndex host, node::Note& wish) { hosts_.at(host)->notes.push_back(wish); }
+
+void World::Perform(HostIndex index, node::Drained&) {
+  Host& drained = *hosts_.at(index);
+  if (drained.drained) Fail(drained.name + " drained twice");
+  drained.drained = now_;
+  At(now_, [this, index, process = drained.process] {
+    const Host& host = *hosts_.at(index);
+    if (host.node && host.process == process) Stop(index, node::DownReason::kClosedByPeer);
+  });
+}
+
+// --- What the hosts see --------------------------------------------------------------------------
+
+std::size_t World::CountNotes(HostIndex host, node::NoteKind kind) const {
+  const auto& notes = hosts_.at(host)->notes;
+  return static_cast<std::size_t>(std::count_if(
+      notes.begin(), notes.end(), [&](const node::Note& n) { return n.kind == kind; }));
+}
+
+std::optional<membership::PeerView> World::RowOf(HostIndex at, HostIndex about) const {
+  if (!running(at)) return std::nullopt;
+  for (auto& row : hosts_[at]->node->Peers()) {
+    if (row.id == id(about)) return std::move(row);
+  }
+  return std::nullopt;
+}
+
+std::optional<membership::State> World::StateOf(HostIndex at, HostIndex about) const {
+  const auto row = RowOf(at, about);
+  return row ? std::optional(row->state) : std::nullopt;
+}
+
+bool World::Linked(HostIndex a, HostIndex b) const {
+  const auto linked = [&](HostIndex at, HostIndex about) {
+    const auto row = RowOf(at, about);
+    return row && row->connection == membership::Connection::kConnected &&
+           row->state == membership::State::kAlive && row->epoch == ProcessOf(about).second;
+  };
+  return running(a) && running(b) && linked(a, b) && linked(b, a);
+}
+
+bool World::FullMesh() const {
+  std::map<PeerId, HostIndex> up;
+  for (HostIndex host = 0; host < hosts_.size(); ++host) {
+    if (running(host)) up[id(host)] = host;
+  }
+  for (const auto& [id, host] : up) {
+    if (hosts_[host]->node->TakeCensus().links != up.size() - 1) return false;
+  }
+  for (const auto& [id, host] : up) {
+    std::size_t seen = 0;
+    for (const auto& row : hosts_[host]->node->Peers()) {
+      const auto other = up.find(row.id);
+      if (other == up.end() || other->second == host) continue;
+      ++seen;
+      if (row.connection != membership::Connection::kConnected ||
+          row.state != membership::State::kAlive || row.epoch != ProcessOf(other->second).second ||
+          row.addresses != std::vector{hosts_[other->second]->address}) {
+        return false;
+      }
+    }
+    if (seen != up.size() - 1) return false;
+  }
+  return true;
+}
+
+}  // namespace peermesh::sim

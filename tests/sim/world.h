@@ -1,0 +1,290 @@
+// A world for nodes: virtual time, hosts, wires between them, applications that read at their own
+// pace. The nodes are those of production; everything around them is here.
+//
+// It answers the wishes of nodes as the drivers do: one write outstanding on each lane of a link,
+// data read by grant and held back by a window as TCP holds it back, one Deliver outstanding for
+// each session, exactly one LinkUp or DialFailed for each Dial. Frames of one lane arrive in order;
+// lanes are independent of each other.
+//
+// It also keeps the truth: every number a node gave out and what it was given for. Applications are
+// checked against it with every delivery (order, content, matched subscriptions), and at the end
+// for completeness. Whatever is found goes to `on_failure`.
+//
+// The same seed and the same calls give the same run, event by event. Randomness comes in streams,
+// one for each host and purpose, so that one host more does not change what the others draw.
+// Not thread-safe.
+#ifndef PEERMESH_TESTS_SIM_WORLD_H_
+#define PEERMESH_TESTS_SIM_WORLD_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "mesh/base/digest.h"
+#include "mesh/base/rng.h"
+#include "mesh/node/node.h"
+#include "tests/sim/agenda.h"
+#include "tests/sim/truth.h"
+
+namespace peermesh::sim {
+
+using HostIndex = std::size_t;
+using AppIndex = std::size_t;
+
+// What all wires of a world are like.
+struct Network {
+  Duration latency = std::chrono::microseconds(200);  // one way, at least
+  Duration jitter = std::chrono::microseconds(100);   // and at most this much more
+  std::uint64_t bytes_per_second = 0;                 // out of each host; 0: no limit
+};
+
+// How many times a world looks for broken invariants.
+struct Checks {
+  std::uint64_t every = 1;                  // turns between checks of the touched node; 0: never
+  Duration all = std::chrono::seconds(10);  // virtual time between checks of every node
+};
+
+// An application. Indexes stay valid when it has ended.
+struct App {
+  HostIndex host = 0;
+  std::uint64_t process = 0;  // of the host
+  SessionId session;
+  std::map<std::uint32_t, std::string> patterns;  // by subscription id
+  std::uint64_t bytes_per_second = 1'000'000'000;
+  bool stalled = false;  // reads nothing more
+  bool owes_done = false;
+  bool ended = false;
+  std::optional<node::Refusal> end_reason;
+  std::map<RequestId, node::Answer> answers;
+  std::map<RequestId, node::Subscribed> subscribed;
+  std::size_t unanswered = 0;
+  Received received;
+  std::vector<std::string> texts;  // of all messages, in order
+};
+
+// Encodes and decodes frames on their way, if there is one.
+class Codec {
+ public:
+  virtual ~Codec() = default;
+  virtual node::ControlFrame Pass(const node::ControlFrame& frame) = 0;
+  virtual node::DataFrame Pass(const node::DataFrame& frame) = 0;
+};
+
+class World {
+ public:
+  explicit World(std::uint64_t seed, Network network = {});
+  ~World();
+
+  std::function<void(const std::string& what)> on_failure;
+  Checks checks;
+  Codec* codec = nullptr;
+  bool keep_answers = true;  // and texts; off for long runs
+
+  // --- Hosts ---
+  // Starts at once. Seeds are hosts, or texts for addresses that lead elsewhere.
+  HostIndex Add(std::string name, const std::vector<HostIndex>& seeds = {},
+                node::Limits limits = {}, const std::vector<std::string>& other_seeds = {});
+  void Kill(HostIndex host);      // kill -9: the kernel says goodbye for it
+  void PowerOff(HostIndex host);  // nobody says anything, until it is started again
+  void Start(HostIndex host);     // a new process, with a new epoch and what the last remembered
+  void Restart(HostIndex host);   // killed first, if it runs
+  void Pause(HostIndex host);     // SIGSTOP: the kernel still takes what fits its buffers
+  void Continue(HostIndex host);
+  void Cut(HostIndex a, HostIndex b);  // packets vanish both ways; nobody is told
+  void CutOneWay(HostIndex from, HostIndex to);
+  void Heal(HostIndex a, HostIndex b);
+  void HealAll();
+  void Break(HostIndex a, HostIndex b);  // every connection between them is reset
+  void JumpClock(HostIndex host, Duration by);
+  void Tell(HostIndex host, node::Input input);
+  // Frames on the way from `a` to `b`: loses the next one with messages, or spoils the next
+  // interest delta.
+  void DropNextData(HostIndex a, HostIndex b) { drop_data_.insert({a, b}); }
+  void SpoilNextDelta(HostIndex a, HostIndex b) { spoil_delta_.insert({a, b}); }
+
+  std::size_t hosts() const { return hosts_.size(); }
+  node::Node& node(HostIndex host) { return *hosts_.at(host)->node; }
+  bool running(HostIndex host) const { return hosts_.at(host)->node != nullptr; }
+  bool paused(HostIndex host) const { return hosts_.at(host)->paused; }
+  const PeerId& id(HostIndex host) const { return hosts_.at(host)->id; }
+  std::optional<Instant> drained(HostIndex host) const { return hosts_.at(host)->drained; }
+  std::size_t CountNotes(HostIndex host, node::NoteKind kind) const;
+  std::optional<membership::PeerView> RowOf(HostIndex at, HostIndex about) const;
+  std::optional<membership::State> StateOf(HostIndex at, HostIndex about) const;
+  bool Linked(HostIndex a, HostIndex b) const;
+  // All running hosts see each other alive, linked once each, and know the same records.
+  bool FullMesh() const;
+
+  // --- Applications ---
+  AppIndex Open(HostIndex host);
+  App& app(AppIndex app) { return *apps_.at(app); }
+  std::size_t apps() const { return apps_.size(); }
+  void CloseApp(AppIndex app);
+  RequestId Subscribe(AppIndex app, std::vector<node::Subscription> subscriptions);
+  RequestId Subscribe(AppIndex app, std::uint32_t id, std::string pattern,
+                      OnOverflow on_overflow = OnOverflow::kGap,
+                      Duration block = kDefaultBlockTimeout);
+  void Unsubscribe(AppIndex app, std::vector<std::uint32_t> ids);
+  // One message for each subject, each record about `bytes` long.
+  RequestId Publish(AppIndex app, const std::vector<std::string>& subjects, std::size_t bytes = 100,
+                    std::string target = {});
+  // Publishes `batch` messages every `pause` if the last ones were answered, until `until`.
+  void Feed(AppIndex app, std::string subject, std::size_t batch, std::size_t bytes, Duration pause,
+            Instant until);
+  void Resume(AppIndex app);  // a stalled one reads again
+  Tally TallyOf(AppIndex app) const;
+  // Of all applications that are owed anything; whatever is missing is a failure.
+  Tally ExpectNothingMissing() const;
+
+  // --- Time ---
+  Instant now() const { return now_; }
+  void At(Instant when, std::function<void()> what);
+  void Run(Duration for_how_long);
+  // Runs until `condition` holds; false if it does not within `limit`.
+  bool RunUntil(const std::function<bool()>& condition, Duration limit);
+  // Of all that happened and of all nodes as they are.
+  std::uint64_t Fingerprint() const;
+  Rng& rng() { return rng_; }
+  std::uint64_t turns() const { return turns_; }
+
+ private:
+  struct Fin {
+    node::DownReason why;
+  };
+  struct Flight {
+    Instant arrival;
+    std::variant<node::ControlFrame, node::DataFrame, Fin> frame;
+    std::uint64_t bytes = 0;
+  };
+  struct WireLane {
+    std::deque<Flight> flying;
+    std::uint64_t unread = 0;  // bytes sent and not consumed
+    bool blocked = false;      // a SendDone waits for the window
+    bool granted = false;      // the receiver may take one data frame
+    Instant last_arrival{};
+  };
+  struct End {
+    HostIndex host = 0;
+    std::uint64_t process = 0;
+    bool up = false, gone = false, silent = false;
+    Instant up_since{};  // when it first tried to come up
+    WireLane lanes[2];   // outbound
+  };
+  struct Wire {
+    End ends[2];  // the dialler first
+    DialId dial;
+    bool broken = false;  // nothing but the news of it passes any more
+  };
+  struct Host {
+    std::string name, address;
+    PeerId id;
+    std::vector<std::string> seeds;
+    node::Limits limits;
+    std::map<PeerId, node::PeerRecord> remembered;
+    std::unique_ptr<node::Node> node;
+    std::uint64_t process = 0;  // also the epoch, less kFirstEpoch
+    Duration skew{};
+    Instant wake_at = kNever;
+    Instant line_free{};  // when its network takes the next byte
+    bool paused = false;
+    std::vector<node::Input> backlog;  // while paused
+    std::optional<Instant> drained;
+    std::vector<node::Note> notes;
+    std::set<std::uint64_t> wires;
+    std::map<SessionId, AppIndex> sessions;
+    Rng network{Rng::Seed{}}, life{Rng::Seed{}};
+  };
+  struct PostedInput {
+    std::uint64_t process = 0;
+    node::Input input;
+  };
+  struct PostedDial {
+    std::uint64_t process = 0;
+    node::Dial wish;
+  };
+  struct FeedPlan {
+    AppIndex app = 0;
+    std::vector<std::string> subjects;
+    std::size_t bytes = 0;
+    Duration pause{};
+    Instant until{};
+  };
+
+  void Fail(const std::string& what) const;
+  void Dispatch(const Event& event);
+  void CheckSome(HostIndex touched);
+  void Stop(HostIndex host, std::optional<node::DownReason> told);
+  void Turn(HostIndex host, std::optional<node::Input> input);
+  void ScheduleWake(HostIndex host);
+  void Woken(HostIndex host, std::uint64_t process, Instant when);
+  void Post(HostIndex host, node::Input input, Duration in);
+  bool IsCut(HostIndex from, HostIndex to) const { return cuts_.contains({from, to}); }
+  Duration Delay(HostIndex from);
+  Process ProcessOf(HostIndex host) const;
+
+  void Perform(HostIndex host, node::SendControl& wish);
+  void Perform(HostIndex host, node::SendData& wish);
+  void Perform(HostIndex host, node::ReadNext& wish);
+  void Perform(HostIndex host, node::Close& wish);
+  void Perform(HostIndex host, node::Dial& wish);
+  void Perform(HostIndex host, node::Deliver& wish);
+  void Perform(HostIndex host, node::Answer& wish);
+  void Perform(HostIndex host, node::Subscribed& wish);
+  void Perform(HostIndex host, node::CloseSession& wish);
+  void Perform(HostIndex host, node::SignRecord& wish);
+  void Perform(HostIndex host, node::Persist& wish);
+  void Perform(HostIndex host, node::Forget& wish);
+  void Perform(HostIndex, node::PeerChanged&) {}
+  void Perform(HostIndex host, node::Note& wish);
+  void Perform(HostIndex host, node::Drained& wish);
+
+  Wire* FindWire(std::uint64_t wire);
+  // The wire and end of a link that is still there; {nullptr, 0} if it is not.
+  std::pair<Wire*, int> FindEnd(HostIndex host, LinkId link);
+  void DialArrives(HostIndex from, const PostedDial& dial);
+  void Connect(HostIndex from, std::uint64_t process, DialId dial, HostIndex to);
+  void Up(std::uint64_t wire, int end);
+  void Fly(std::uint64_t wire, int from, node::Lane lane, Flight flight);
+  void Land(std::uint64_t wire, int from, node::Lane lane);
+  bool LandOne(std::uint64_t id, Wire& wire, int from, node::Lane lane);
+  void LandAll(std::uint64_t wire);
+  void LandEverything();
+  void Hang(std::uint64_t wire, int end, node::DownReason why);
+  void Window(std::uint64_t wire, int from);
+  void EndOfWire(std::uint64_t wire);
+  void FeedNow(std::uint64_t plan);
+
+  Instant now_{std::chrono::hours(1)};
+  Rng rng_;
+  const Network network_;
+  Agenda agenda_;
+  Waiting<PostedInput> inputs_;
+  Waiting<PostedDial> dials_;
+  Waiting<std::function<void()>> calls_;
+  std::vector<FeedPlan> feeds_;
+  std::uint64_t next_id_ = 1, turns_ = 0;
+  Instant next_check_{};
+  std::vector<std::unique_ptr<Host>> hosts_;
+  std::map<std::string, HostIndex, std::less<>> by_address_;
+  std::vector<std::unique_ptr<App>> apps_;
+  std::vector<std::unique_ptr<Wire>> wires_;  // by number; null when it has ended
+  std::set<std::pair<HostIndex, HostIndex>> cuts_, drop_data_, spoil_delta_;
+  std::map<RequestId, std::pair<AppIndex, std::vector<Accepted>>> publishing_;
+  Truth truth_;
+  node::Effects effects_;
+  Digest history_;
+};
+
+}  // namespace peermesh::sim
+
+#endif  // PEERMESH_TESTS_SIM_WORLD_H_
