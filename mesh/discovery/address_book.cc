@@ -150,9 +150,10 @@ void AddressBook::IsSelf(Instant now, DialId dial) {
 
 void AddressBook::MakeLostDue(Instant now) {
   const auto hurry = [&](Target& target) {
+    if (target.linked) return;
+    target.wait = Duration{};  // also of one that is being dialled: its next try comes soon
     if (target.due == kNever || target.due <= now + kSpread) return;
     target.due = now + rng_.Between(Duration{}, kSpread);
-    target.wait = Duration{};
   };
   for (Seed& seed : seeds_) hurry(seed.target);
   for (auto& [peer, target] : peers_) hurry(target);
@@ -160,18 +161,20 @@ void AddressBook::MakeLostDue(Instant now) {
 
 void AddressBook::Linked(Instant now, PeerId peer) {
   PM_CHECK(peer != self_);
-  bool any_before = false;
-  for (const auto& [other, target] : peers_) any_before |= target.linked;
+  bool alone = true;
+  for (const auto& [other, target] : peers_) alone &= !target.linked;
   Target& target = peers_[peer];
+  bool sought = !target.linked && target.wait > Duration{};
   target.linked = true;
   target.linked_at = now;
   target.due = kNever;
   for (Seed& seed : seeds_) {
     if (seed.peer != peer) continue;
+    sought |= !seed.target.linked && seed.target.wait > Duration{};
     seed.target.linked = true;
     seed.target.due = kNever;
   }
-  if (!any_before) MakeLostDue(now);
+  if (alone || sought) MakeLostDue(now);
 }
 
 void AddressBook::Unlinked(Instant now, PeerId peer) {

@@ -7,8 +7,8 @@
 //  * Waiting times are drawn, not doubled in step: uniform in [kRedialMin, 3 x the last one], at
 //    most kRedialMax (decorrelated jitter, Brooker 2015), so peers that lost the same host do not
 //    come back as one.
-//  * The first link that comes up makes every lost target due at once: the path that healed is
-//    probably everybody's.
+//  * The first link of all, and any to a peer that was sought in vain, makes every lost target due
+//    at once: the path that healed is probably everybody's.
 //  * Of two peers that know each other, the one with the smaller id dials first; the other waits
 //    kYield before it tries too, which saves most crossed dials.
 //  * A lost link is sought again at once, but not twice in a row unless it lasted: then it counts

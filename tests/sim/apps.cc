@@ -76,7 +76,6 @@ RequestId World::Subscribe(AppIndex index, std::vector<node::Subscription> subsc
   for (const node::Subscription& subscription : subscriptions) {
     app.patterns[subscription.id] = subscription.pattern;
   }
-  truth_.Subscribed(app.received);
   Turn(app.host, node::Subscribe{request, app.session, std::move(subscriptions)});
   return request;
 }
@@ -145,6 +144,7 @@ void World::Perform(HostIndex host, node::Answer& wish) {
           break;
         }
         message.number = range->first++;
+        message.when = now_;
         if (!truth_.Accept(ProcessOf(host), message)) Fail("numbers with holes or used twice");
       }
       for (const node::NumberRange& range : numbers) {

@@ -156,9 +156,14 @@ void Truth::Add(const Received& received, const std::map<std::uint32_t, std::str
     } else if (gap != stream.gaps.end() && gap->first <= message.number) {
       ++tally.gapped;
     } else if (tally.missing++ == 0) {
-      tally.first_missing = origin.first.ToShortText() + " epoch " + std::to_string(origin.second) +
-                            " channel " + std::to_string(message.channel) + " number " +
-                            std::to_string(message.number);
+      tally.first_missing =
+          origin.first.ToShortText() + " epoch " + std::to_string(origin.second) + " channel " +
+          std::to_string(message.channel) + " number " + std::to_string(message.number) + " of " +
+          std::to_string(ledger.by_number[message.channel].size()) + ", last seen " +
+          std::to_string(stream.last) + ", accepted at " +
+          std::to_string((message.when.time_since_epoch() - std::chrono::hours(1)) /
+                         std::chrono::milliseconds(1)) +
+          " ms";
     }
   }
 }

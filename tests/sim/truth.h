@@ -21,6 +21,7 @@
 #include "mesh/base/id.h"
 #include "mesh/base/limits.h"
 #include "mesh/base/loss.h"
+#include "mesh/base/time.h"
 #include "mesh/flow/run.h"
 
 namespace peermesh::sim {
@@ -38,6 +39,7 @@ struct Accepted {
   std::uint32_t channel = 0;
   std::uint64_t number = 0;
   std::uint64_t hash = 0;  // of its record
+  Instant when{};          // virtual time of its acceptance
   bool direct = false;     // meant for one peer, so nobody else was promised it
 };
 

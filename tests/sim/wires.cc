@@ -12,6 +12,7 @@ using node::DownReason;
 using node::Lane;
 
 constexpr Duration kWriteTime = std::chrono::microseconds(5);
+constexpr Duration kFirstRetransmission = std::chrono::seconds(1);  // of a SYN, on Linux
 constexpr Duration kPausedPoll = std::chrono::milliseconds(10);
 constexpr std::uint64_t kWindow = 1u << 20;       // unread data that the network takes
 constexpr std::uint64_t kControlFrameBytes = 64;  // guess; control frames are rare
@@ -35,10 +36,25 @@ void World::Perform(HostIndex from, node::Dial& wish) {
   agenda_.Add({.when = now_ + delay,
                .kind = EventKind::kDial,
                .a = static_cast<std::uint32_t>(from),
-               .b = dials_.Put({hosts_.at(from)->process, std::move(wish)})});
+               .b = dials_.Put({hosts_.at(from)->process, now_, std::move(wish)})});
 }
 
-void World::DialArrives(HostIndex from, const PostedDial& dial) {
+// The kernel asks again after 1 s, 2 s, 4 s and so on (RFC 6298) until the dialler gives up.
+void World::DialAgain(HostIndex from, PostedDial dial) {
+  const Duration passed = now_ - dial.began;
+  Duration next = kFirstRetransmission;
+  while (next <= passed) next = 2 * next + kFirstRetransmission;
+  if (next >= kDialTimeout) {
+    const DialId id = dial.wish.dial;
+    return Post(from, node::DialFailed{id, DialFailure::kTimeout}, kDialTimeout - passed);
+  }
+  agenda_.Add({.when = dial.began + next,
+               .kind = EventKind::kDial,
+               .a = static_cast<std::uint32_t>(from),
+               .b = dials_.Put(std::move(dial))});
+}
+
+void World::DialArrives(HostIndex from, PostedDial dial) {
   const Host& dialler = *hosts_.at(from);
   if (!dialler.node || dialler.process != dial.process) return;
   const auto fail = [&](DialFailure why, Duration in) {
@@ -48,7 +64,7 @@ void World::DialArrives(HostIndex from, const PostedDial& dial) {
   if (place == by_address_.end()) return fail(DialFailure::kUnreachable, network_.latency);
   const HostIndex to = place->second;
   const Host& host = *hosts_.at(to);
-  if (IsCut(from, to) || IsCut(to, from)) return fail(DialFailure::kTimeout, kDialTimeout);
+  if (IsCut(from, to) || IsCut(to, from)) return DialAgain(from, std::move(dial));
   if (!host.node) return fail(DialFailure::kRefused, network_.latency);
   if (to == from) return fail(DialFailure::kSelf, network_.latency);
   if (dial.wish.expected && *dial.wish.expected != host.id) {
@@ -189,15 +205,7 @@ bool World::LandOne(std::uint64_t id, Wire& wire, int from, Lane lane) {
   in.flying.pop_front();
   const LinkId link = LinkOf(id, 1 - from);
   if (auto* control = std::get_if<node::ControlFrame>(&flight.frame)) {
-    if (const auto* snapshot = std::get_if<node::InterestSnapshot>(control)) {
-      for (const auto& entry : snapshot->entries) {
-        truth_.Knows(ProcessOf(end.host), ProcessOf(sender), entry.pattern);
-      }
-    } else if (const auto* delta = std::get_if<node::InterestDelta>(control)) {
-      for (const auto& entry : delta->add) {
-        truth_.Knows(ProcessOf(end.host), ProcessOf(sender), entry.pattern);
-      }
-    }
+    Learn(wire, 1 - from, *control);
     Turn(end.host, node::ControlIn{link, std::move(*control)});
   } else if (auto* data = std::get_if<node::DataFrame>(&flight.frame)) {
     in.granted = false;
@@ -210,6 +218,18 @@ bool World::LandOne(std::uint64_t id, Wire& wire, int from, Lane lane) {
     Turn(end.host, node::LinkDown{link, std::get<Fin>(flight.frame).why});
   }
   return true;
+}
+
+// What the publisher at this end knows from now on of the other end's wishes.
+void World::Learn(const Wire& wire, int index, const node::ControlFrame& frame) {
+  const End &here = wire.ends[index], &there = wire.ends[1 - index];
+  const Process publisher{hosts_.at(here.host)->id, kFirstEpoch + here.process};
+  const Process subscriber{hosts_.at(there.host)->id, kFirstEpoch + there.process};
+  const auto note = [&](const std::vector<node::Interest>& entries) {
+    for (const node::Interest& entry : entries) truth_.Knows(publisher, subscriber, entry.pattern);
+  };
+  if (const auto* snapshot = std::get_if<node::InterestSnapshot>(&frame)) note(snapshot->entries);
+  if (const auto* delta = std::get_if<node::InterestDelta>(&frame)) note(delta->add);
 }
 
 // This end goes; the other one hears of it behind what was sent before.

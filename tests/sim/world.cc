@@ -4,11 +4,10 @@
 #include <cstdio>
 
 #include "mesh/base/check.h"
+#include "tests/sim/trace.h"
 
 namespace peermesh::sim {
 namespace {
-
-constexpr std::uint64_t kFirstEpoch = 1'700'000'000'000;
 
 Rng::Seed SeedOf(std::uint64_t seed) {
   return {HashWord(seed), HashWord(seed + 1), HashWord(seed + 2), HashWord(seed + 3)};
@@ -215,9 +214,20 @@ void World::Turn(HostIndex index, std::optional<node::Input> input) {
   const Instant now = now_ + host.skew;
   node::Effects effects = std::exchange(effects_, {});
   effects.clear();
+  std::string told;
+  if (trace) told = input ? Describe(*input) : "wake";
   if (host.node->NextWake() <= now) host.node->Wake(now, effects);
-  if (input) host.node->Handle(now, *std::move(input), effects);
+  if (input) {
+    if (const auto* subscribe = std::get_if<node::Subscribe>(&*input)) {
+      truth_.Subscribed(apps_.at(subscribe->session.value - 1)->received);
+    }
+    host.node->Handle(now, *std::move(input), effects);
+  }
   ++turns_;
+  if (trace) {
+    for (const node::Effect& effect : effects) told += " | " + Describe(effect);
+    trace(host.name + ": " + told);
+  }
   CheckSome(index);
   history_.Add(now_).Add(index).Add(effects.size());
   for (node::Effect& effect : effects) {

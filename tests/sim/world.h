@@ -38,6 +38,9 @@
 
 namespace peermesh::sim {
 
+// Epochs of processes count from here.
+inline constexpr std::uint64_t kFirstEpoch = 1'700'000'000'000;
+
 using HostIndex = std::size_t;
 using AppIndex = std::size_t;
 
@@ -86,6 +89,7 @@ class World {
   ~World();
 
   std::function<void(const std::string& what)> on_failure;
+  std::function<void(const std::string& turn)> trace;  // every turn, if set
   Checks checks;
   Codec* codec = nullptr;
   bool keep_answers = true;  // and texts; off for long runs
@@ -210,6 +214,7 @@ class World {
   };
   struct PostedDial {
     std::uint64_t process = 0;
+    Instant began{};
     node::Dial wish;
   };
   struct FeedPlan {
@@ -251,12 +256,14 @@ class World {
   Wire* FindWire(std::uint64_t wire);
   // The wire and end of a link that is still there; {nullptr, 0} if it is not.
   std::pair<Wire*, int> FindEnd(HostIndex host, LinkId link);
-  void DialArrives(HostIndex from, const PostedDial& dial);
+  void DialArrives(HostIndex from, PostedDial dial);
+  void DialAgain(HostIndex from, PostedDial dial);
   void Connect(HostIndex from, std::uint64_t process, DialId dial, HostIndex to);
   void Up(std::uint64_t wire, int end);
   void Fly(std::uint64_t wire, int from, node::Lane lane, Flight flight);
   void Land(std::uint64_t wire, int from, node::Lane lane);
   bool LandOne(std::uint64_t id, Wire& wire, int from, node::Lane lane);
+  void Learn(const Wire& wire, int index, const node::ControlFrame& frame);
   void LandAll(std::uint64_t wire);
   void LandEverything();
   void Hang(std::uint64_t wire, int end, node::DownReason why);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -199,6 +200,27 @@ TEST_F(AddressBookTest, TheFirstLinkMakesEverybodyLostDue) {
   const Instant later = book.NextWake();
   book.Linked(now, Peer(99));
   EXPECT_EQ(book.NextWake(), later) << "a second link heals nothing more";
+}
+
+TEST_F(AddressBookTest, APeerThatWasSoughtInVainMakesAllOthersDueAlthoughThereAreLinks) {
+  book.Linked(now, smaller);  // our half of a mesh that was split
+  for (std::uint8_t i = 60; i < 70; ++i) book.Learn(now, Peer(i), {"p:" + std::to_string(i)});
+  now += 1s;
+  for (int round = 0; round < 30; ++round) {
+    for (const Attempt& attempt : TakeDue()) Fail(attempt);
+    now = book.NextWake();
+  }
+  const std::vector<Attempt> dialled = TakeDue();
+  const std::size_t waiting = 10 - dialled.size();
+  book.Linked(now, Peer(69));
+  std::set<PeerId> due;
+  for (const Instant soon = now + 50ms; book.NextWake() <= soon;) {
+    now = book.NextWake();
+    for (const Attempt& attempt : TakeDue()) due.insert(*attempt.expected);
+  }
+  EXPECT_EQ(due.size(), waiting - (due.contains(Peer(69)) ? 0 : 1));
+  for (const Attempt& attempt : dialled) Fail(attempt);
+  EXPECT_LE(book.NextWake(), now + kRedialMin) << "who was being dialled is tried again soon";
 }
 
 TEST_F(AddressBookTest, ASeedOfALinkedPeerRests) {
