@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "tests/sim/run.h"
+#include "tests/sim/wire_codec.h"
 
 namespace peermesh::sim {
 namespace {
@@ -26,7 +27,7 @@ struct Options {
   std::uint64_t seeds = 1, first = 1;
   unsigned jobs = 1;
   std::uint64_t check_every = 0;
-  bool json = false, twice = false;
+  bool json = false, twice = false, through_wire = false;
   Span trace;
 };
 
@@ -35,6 +36,7 @@ thread_local char replay_line[512];
 
 std::string ReplayCommand(const Script& script, std::uint64_t seed, const Options& options) {
   std::string command = fmt::format("meshsim run {} --seed {}", script.name, seed);
+  if (options.through_wire) command += " --through-wire";
   if (options.check_every > 0) command += fmt::format(" --check-every {}", options.check_every);
   return command;
 }
@@ -53,7 +55,10 @@ std::vector<Outcome> RunSeeds(const Script& script, const Options& options) {
       const std::uint64_t seed = options.first + i;
       const std::string replay = "replay: " + ReplayCommand(script, seed, options) + "\n";
       std::snprintf(replay_line, sizeof replay_line, "%s", replay.c_str());
-      const RunOptions run{.check_every = options.check_every, .trace = options.trace};
+      WireCodec codec;
+      const RunOptions run{.check_every = options.check_every,
+                           .codec = options.through_wire ? &codec : nullptr,
+                           .trace = options.trace};
       outcomes[i] = RunScript(script, seed, run);
       if (options.twice && RunScript(script, seed, run).digest != outcomes[i].digest) {
         ++outcomes[i].failure_count;
@@ -234,6 +239,7 @@ int Main(int argc, char** argv) {
         options.trace = *span;
       },
       "Print every turn of this virtual time: 10s..12s");
+  run->add_flag("--through-wire", options.through_wire, "Encode and decode every frame");
   run->add_flag("--twice", options.twice, "Run every seed again and compare the digests");
   run->add_flag("--json", options.json, "Machine-readable");
   CLI11_PARSE(app, argc, argv);
