@@ -25,7 +25,7 @@ bool IsLost(State state) { return state == State::kDead || state == State::kUnre
 // Neither linked nor about to be given up.
 bool Forgettable(const PeerView& row) {
   return row.connection != Connection::kConnected && row.state != State::kAlive &&
-         row.state != State::kSuspect;
+         row.state != State::kSuspect && row.state != State::kUnreachable;
 }
 
 }  // namespace
@@ -91,12 +91,15 @@ PeerView& Members::Row(Instant now, PeerId peer, StateReason how) {
 }
 
 void Members::Set(Instant now, PeerView& row, State state, StateReason reason) {
+  // Alive until now: it was linked, or others vouched for it.
+  if (state == State::kAlive || row.state == State::kAlive || row.state == State::kUnreachable) {
+    last_alive_[row.id] = now;
+  }
   if (row.state != state) {
     row.state = state;
     row.since = now;
   }
   row.reason = reason;
-  if (state == State::kAlive) last_alive_[row.id] = now;
   changes_[row.id] = {row, false};
 }
 

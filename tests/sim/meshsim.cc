@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -70,12 +71,14 @@ std::vector<Outcome> RunSeeds(const Script& script, const Options& options) {
   };
   std::vector<std::thread> workers;
   for (unsigned job = 1; job < options.jobs; ++job) workers.emplace_back(work);
-  std::atomic<bool> over = false;
+  std::mutex mutex;
+  std::condition_variable over;
+  bool all_done = false;
   std::thread progress([&] {
     const bool terminal = isatty(STDERR_FILENO) == 1;
-    for (int tenths = 0; !over; ++tenths) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      if (tenths % (terminal ? 10 : 300) != 9) continue;
+    const auto pause = terminal ? std::chrono::seconds(1) : std::chrono::seconds(30);
+    std::unique_lock lock(mutex);
+    while (!over.wait_for(lock, pause, [&] { return all_done; })) {
       fmt::print(stderr, "{}{}: {} of {} seeds, {} failed{}", terminal ? "\r" : "", script.name,
                  done.load(), options.seeds, failed.load(), terminal ? "" : "\n");
     }
@@ -83,7 +86,11 @@ std::vector<Outcome> RunSeeds(const Script& script, const Options& options) {
   });
   work();
   for (std::thread& worker : workers) worker.join();
-  over = true;
+  {
+    const std::lock_guard lock(mutex);
+    all_done = true;
+  }
+  over.notify_all();
   progress.join();
   return outcomes;
 }
@@ -231,14 +238,13 @@ int Main(int argc, char** argv) {
   run->add_option(
       "--check-every", options.check_every,
       "Turns between checks of a node's invariants; 0: every turn up to 8 peers, else 64");
-  run->add_option_function<std::string>(
-      "--trace",
-      [&options](const std::string& text) {
+  std::string trace;
+  run->add_option("--trace", trace, "Print every turn of this virtual time: 10s..12s")
+      ->check([&options](const std::string& text) {
         const auto span = ParseSpan(text);
-        if (!span.ok()) throw CLI::ValidationError("--trace", std::string(span.status().message()));
-        options.trace = *span;
-      },
-      "Print every turn of this virtual time: 10s..12s");
+        if (span.ok()) options.trace = *span;
+        return std::string(span.status().message());
+      });
   run->add_flag("--through-wire", options.through_wire, "Encode and decode every frame");
   run->add_flag("--twice", options.twice, "Run every seed again and compare the digests");
   run->add_flag("--json", options.json, "Machine-readable");

@@ -83,6 +83,9 @@ class ByHandTest : public testing::Test {
   void Take(Dial& wish, std::vector<Input>&) { dialled = wish.dial; }
   void Take(SignRecord& wish, std::vector<Input>&) { signs.push_back(wish.incarnation); }
   void Take(Deliver& wish, std::vector<Input>& next) {
+    std::uint64_t bytes = 0;
+    for (const flow::Delivery& delivery : wish.deliveries) bytes += delivery.bytes();
+    largest_delivery = std::max(largest_delivery, bytes);
     for (const flow::Delivery& delivery : wish.deliveries) {
       for (const flow::Item& item : delivery.items) delivered.push_back(item.sequence);
     }
@@ -162,6 +165,7 @@ class ByHandTest : public testing::Test {
   std::map<LinkId, std::vector<DataFrame>> sent;
   std::set<LinkId> reading, closed;
   std::vector<std::uint64_t> signs, delivered;
+  std::uint64_t largest_delivery = 0;
   const PeerId smaller = Peer(10), larger = Peer(90), other = Peer(70);
 };
 
@@ -191,6 +195,21 @@ TEST_F(ByHandTest, NumbersGivenOutBeforeInterestIsKnownAgainAreLostNotSkipped) {
     lost += run.lost;
   }
   EXPECT_EQ(lost, 3u);
+}
+
+TEST_F(ByHandTest, ADeliveryEndsWithTheMessageThatFillsItAndIdsFillIt) {
+  constexpr std::uint32_t kSubscriptions = 200, kMessageBytes = 1000;
+  Subscribe subscribe{RequestId{1}, SessionId{1}, {}};
+  for (std::uint32_t id = 1; id <= kSubscriptions; ++id)
+    subscribe.subscriptions.push_back({id, ">"});
+  Handle(subscribe);
+  Handle(
+      Publish{RequestId{2}, SessionId{1}, BatchOf("a", kMaxBatchMessages, kMessageBytes), {}, ""});
+  EXPECT_EQ(delivered.size(), kMaxBatchMessages);
+  EXPECT_TRUE(std::is_sorted(delivered.begin(), delivered.end()));
+  EXPECT_GE(largest_delivery, kFlushBytes);
+  EXPECT_LE(largest_delivery,
+            kFlushBytes + kMessageBytes + 2 * kRowOverheadBytes + 4 * (kSubscriptions + 1));
 }
 
 TEST_F(ByHandTest, DataIsNoProofOfLifeBecauseItMayHaveWaitedForItsGrant) {

@@ -239,6 +239,26 @@ TEST_F(MessagingTest, ASessionHoldsManySubscriptionsAndTheyAllMatch) {
   EXPECT_EQ(world.node(alpha).stats().interest_resyncs, 0u);
 }
 
+TEST_F(MessagingTest, ASessionWhoseSubscriptionsOverlapBeyondTheBoundIsClosed) {
+  const auto open = [&](std::size_t times) {
+    std::vector<Subscription> same;
+    for (std::uint32_t id = 1; id <= times; ++id) same.push_back({id, "same"});
+    const AppIndex reader = world.Open(beta);
+    const RequestId request = world.Subscribe(reader, same);
+    EXPECT_TRUE(world.RunUntil([&] { return world.app(reader).subscribed.contains(request); }, 1s));
+    return reader;
+  };
+  const AppIndex within = open(kMaxMatchesPerMessage);
+  const AppIndex beyond = open(kMaxMatchesPerMessage + 1);
+  world.Publish(publisher, {"same"});
+  world.Run(10ms);
+  EXPECT_EQ(world.app(within).received.delivered, 1u);
+  EXPECT_FALSE(world.app(within).ended);
+  EXPECT_TRUE(world.app(beyond).ended);
+  EXPECT_EQ(world.app(beyond).end_reason, Refusal::kTooManyMatches);
+  EXPECT_EQ(world.app(beyond).received.delivered, 0u);
+}
+
 TEST_F(MessagingTest, ARefusedSubscribeLeavesNothingBehind) {
   const AppIndex reader = world.Open(beta);
   world.Subscribe(reader, 1, "a");
