@@ -11,15 +11,15 @@
 namespace peermesh {
 
 // --- Messages ------------------------------------------------------------------------------------
-inline constexpr std::size_t kMaxSubjectBytes =
-    256;  // NATS warns at 256; fits the walk's fixed checks
+// NATS warns at 256; fits the walk's fixed checks.
+inline constexpr std::size_t kMaxSubjectBytes = 256;
 inline constexpr std::size_t kMaxSubjectTokens = 16;  // bounds the matcher's recursion
 inline constexpr std::size_t kMaxHeaders = 16;
 inline constexpr std::size_t kMaxHeaderBytes = 4096;  // all keys and values of one message
 inline constexpr std::size_t kMaxHeaderKeyBytes = 64;
 inline constexpr std::size_t kMaxContentTypeBytes = 128;
-inline constexpr std::size_t kMaxMessageBytes = 1u
-                                                << 20;  // one encoded Message; pipes are for more
+// One encoded Message; pipes are for more.
+inline constexpr std::size_t kMaxMessageBytes = 1u << 20;
 inline constexpr std::size_t kMaxBatchMessages = 1024;  // bounds rows, and so the length of a turn
 // A publish may hold one message of the largest size and its frame.
 inline constexpr std::size_t kMaxPublishBytes = 2u << 20;
@@ -28,8 +28,8 @@ inline constexpr std::size_t kFlushBytes = 256u << 10;
 inline constexpr std::size_t kMaxDataFrameBytes = 4u << 20;
 static_assert(kMaxDataFrameBytes >= kMaxPublishBytes + kFlushBytes,
               "a flush that ends with the largest publish must fit a frame");
-inline constexpr std::size_t kMaxControlFrameBytes =
-    64u << 10;                                  // protobuf expands up to 28 times in memory
+// Protobuf expands up to 28 times in memory.
+inline constexpr std::size_t kMaxControlFrameBytes = 64u << 10;
 inline constexpr std::uint32_t kChannels = 64;  // shards of the subject's first token
 
 // --- Sessions ------------------------------------------------------------------------------------
@@ -37,9 +37,15 @@ inline constexpr std::size_t kMaxSessions = 4096;    // guess; 1,024 streams on 
 inline constexpr std::size_t kMaxPrincipals = 4096;  // remembered for their rate limits
 inline constexpr std::size_t kMaxSubscriptionsPerSession = 16384;
 inline constexpr std::size_t kMaxSubscriptions = 65536;  // per peer
-inline constexpr std::size_t kMaxLeadingWildcards =
-    1024;  // per peer: each is tried on every message
+// Per peer: each is tried on every message.
+inline constexpr std::size_t kMaxLeadingWildcards = 1024;
 static_assert(kMaxSubscriptionsPerSession <= kMaxSubscriptions);
+// Of one session, by one message: their ids travel with it. A session that overlaps itself more is
+// closed, because leaving ids out would lose messages silently. Guess: no program needs a dozen.
+inline constexpr std::size_t kMaxMatchesPerMessage = 256;
+static_assert(kFlushBytes + kMaxMessageBytes + 8 * kMaxMatchesPerMessage + 4096 <=
+                  kMaxDataFrameBytes,
+              "a delivery ends with the message that fills it, and must fit a frame");
 
 // --- Queues --------------------------------------------------------------------------------------
 // Half full is where holding back begins; full is where the oldest go. NATS gives a client 64 MiB;
@@ -69,16 +75,16 @@ inline constexpr std::size_t kMaxCertificateBytes = 4096;  // DER; ours are abou
 
 // --- Timers --------------------------------------------------------------------------------------
 inline constexpr Duration kHeartbeat = std::chrono::seconds(2);
-inline constexpr Duration kSuspectAfter =
-    std::chrono::milliseconds(4200);  // two missed heartbeats and a bit
-inline constexpr Duration kDeadAfter = std::chrono::milliseconds(5500);  // the issue allows 6 s
+// Two missed heartbeats and a bit.
+inline constexpr Duration kSuspectAfter = std::chrono::milliseconds(4200);
+inline constexpr Duration kDeadAfter = std::chrono::milliseconds(5500);  // people wait 6 s
 static_assert(kSuspectAfter > 2 * kHeartbeat && kDeadAfter > kSuspectAfter);
 inline constexpr Duration kInterestAckTimeout = std::chrono::seconds(1);
 inline constexpr Duration kRedialMin = std::chrono::milliseconds(500);
 inline constexpr Duration kRedialMax = std::chrono::seconds(10);
 inline constexpr Duration kDialTimeout = std::chrono::seconds(5);
-inline constexpr Duration kPeerMemory =
-    std::chrono::hours(24);  // how long a lost peer is sought and shown
+// How long a lost peer is sought and shown.
+inline constexpr Duration kPeerMemory = std::chrono::hours(24);
 
 }  // namespace peermesh
 

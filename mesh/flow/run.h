@@ -76,7 +76,8 @@ struct Delivery {
 
   bool is_gap() const { return batch == nullptr; }
   std::uint64_t bytes() const {
-    std::uint64_t sum = kRowOverheadBytes;
+    std::uint64_t sum =
+        kRowOverheadBytes + sizeof(matched[0]) * (matched.size() + matched_counts.size());
     for (const Item& item : items) sum += batch->rows[item.row].record_length + kRowOverheadBytes;
     return sum;
   }

@@ -11,7 +11,6 @@
 //      key: kKeyMismatch.
 //   5. Dates, of the certificate and of its root: kNotYetValid, kExpired.
 //   6. The role is admitted, the id is the dialled one: kWrongRole, kWrongPeer.
-// Deny lists come after (kDenied): they belong to whoever calls.
 //
 // An attacker without a key certified by a root gains nothing here but the cost of one parse and
 // at most one signature check (about 0.2 ms) for each handshake, which the accept loop rations.
@@ -48,9 +47,8 @@ enum class Refusal : std::uint8_t {
   kKeyMismatch,
   kWrongPeer,
   kWrongRole,
-  kDenied,
 };
-inline constexpr int kRefusalCount = 10;
+inline constexpr int kRefusalCount = 9;
 // lower_snake, as in metric labels: "wrong_ca".
 const char* ToString(Refusal refusal);
 // One sentence what is wrong, one what to do.

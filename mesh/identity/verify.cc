@@ -102,7 +102,6 @@ const char* ToString(Refusal refusal) {
     case Refusal::kKeyMismatch: return "key_mismatch";
     case Refusal::kWrongPeer: return "wrong_peer";
     case Refusal::kWrongRole: return "wrong_role";
-    case Refusal::kDenied: return "denied";
   }
   return "unknown";
 }
@@ -129,8 +128,6 @@ const char* Explain(Refusal refusal) {
       return "another peer than the dialled one answers. Check the address.";
     case Refusal::kWrongRole:
       return "the other side's role is not admitted here. Check which port or certificate it uses.";
-    case Refusal::kDenied:
-      return "the other side is on the mesh's deny list. Ask the operator who put it there.";
   }
   return "unknown";
 }

@@ -84,9 +84,11 @@ void Node::Impl::OnFrame(Instant now, Link& link, InterestSnapshot& frame, Effec
 
 // From here on every number is sent, skipped or lost with a reason. What was published since the
 // last account ended, with nobody to say whether the peer wanted it, is lost: the first marks tell.
+// A process that is older than ours may have wanted all that we ever published.
 void Node::Impl::BeginAccount(const Link& link, Peer& peer) {
   PM_CHECK(peer.outbox.empty());
-  baselines_.Begin(link.peer, link.epoch, numbers_);
+  const bool older = link.epoch < config_.epoch;
+  baselines_.Begin(link.peer, link.epoch, older ? routing::ChannelNumbers{} : numbers_);
   peer.accounted = numbers_;
   dirty_peers_.insert(link.peer);
 }

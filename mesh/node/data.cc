@@ -218,10 +218,10 @@ void Node::Impl::ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector
       continue;
     }
     interest_.Match(run.batch->subject(run.batch->rows[item.row]), matched_);
-    BuildLocal(like, item.row, item.sequence);
+    BuildLocal(now, like, item.row, item.sequence);
   }
   receipts_.Settle(origin, run.channel, run.next);
-  for (const auto& [session, delivery] : built_) fed.push_back(session);
+  for (const auto& [session, built] : built_) fed.push_back(session);
   FlushBuilt(now);
 }
 

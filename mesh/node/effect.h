@@ -54,7 +54,7 @@ struct Deliver {
 enum class Refusal : std::uint8_t {
   kNone = 0,
   kDraining,
-  kRateLimited,      // retry_after is set
+  kRateLimited,
   kUnknownPeer,      // the target matches no peer
   kAmbiguousPeer,    // the target matches several peers
   kPeerUnreachable,  // the target is known and cannot be reached
@@ -65,6 +65,7 @@ enum class Refusal : std::uint8_t {
   kTooManySessions,
   kSlowConsumer,    // closes a session whose on_overflow is CLOSE
   kUnknownSession,  // the request raced with the end of its session
+  kTooManyMatches,  // closes a session that a message matched kMaxMatchesPerMessage times and more
 };
 
 // One run of numbers given to a publish.
@@ -80,7 +81,7 @@ struct Answer {
   SessionId session;
   Refusal refusal = Refusal::kNone;
   const char* limit = "";  // with kRateLimited and the kTooMany...: which limit
-  Duration retry_after{};
+  Duration retry_after{};  // with kRateLimited; Duration::max(): it is more than ever fits
   std::vector<NumberRange> numbers;
   std::uint32_t interested_peers = 0;
   std::vector<PeerId> unreachable;  // at most kMaxUnreachableNamed
@@ -144,8 +145,8 @@ struct Note {
   PeerId peer{};
   SessionId session{};
   LinkId link{};
-  std::uint8_t reason =
-      0;  // the enum that belongs to the kind: StateReason, DialFailure, LossReason
+  // The enum that belongs to the kind: StateReason, DialFailure, LossReason.
+  std::uint8_t reason = 0;
   std::uint64_t count = 0;
 };
 

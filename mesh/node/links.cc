@@ -101,6 +101,7 @@ void Node::Impl::FirstLink(const Link& link) {
   PM_CHECK(!peer.winner);
   peer.winner = peer.sending = link.id;
   receipts_.Begin(link.peer, link.epoch);
+  for (PendingSubscribe& pending : subscribes_) pending.waiting.insert(link.peer);
 }
 
 bool Node::Impl::NewerWins(const Link& old, const Link& fresh) const {
@@ -275,7 +276,8 @@ void Node::Impl::SendHeartbeat(Instant now, Link& link) {
 // have waited for its grant since long before the other side went silent.
 void Node::Impl::HeardFrom(Instant now, Link& link) {
   link.last_heard = now;
-  if (std::exchange(link.suspected, false)) members_.Heard(now, link.peer);
+  link.suspected = false;
+  members_.Heard(now, link.peer);
 }
 
 void Node::Impl::WakeLinks(Instant now, Effects& out) {
@@ -292,7 +294,9 @@ void Node::Impl::WakeLinks(Instant now, Effects& out) {
     }
     if (!link.suspected && link.last_heard + kSuspectAfter <= now) {
       link.suspected = true;
-      if (peers_.at(link.peer).winner == id) members_.Silent(now, link.peer);
+      const Peer& peer = peers_.at(link.peer);
+      const Link* other = FindLink(id == peer.winner ? peer.loser : peer.winner);
+      if (other == nullptr || other->suspected) members_.Silent(now, link.peer);
       PM_CHECK(now < link.last_heard + kDeadAfter);
     }
     if (link.next_heartbeat <= now) SendHeartbeat(now, link);
@@ -321,6 +325,7 @@ void Node::Impl::WakeReplacement(Instant now, Link& link, Effects& out) {
   if (draining_) return;
   if (const auto attempt = book_.Replace(now, link.peer)) {
     ++stats_.dials;
+    dialled_[attempt->dial] = link.peer;
     out.push_back(Dial{attempt->dial, attempt->address, attempt->expected});
   }
   if (link.expires == kNever) {

@@ -96,6 +96,7 @@ void Node::Impl::Finish(Instant now, Effects& out) {
   }
   for (auto& [id, link] : links_) FlushControl(link, out);
   ReportMembers(out);
+  ResolveSubscribes(now, out);  // whoever was found dead is not waited for
   CheckDrained(now, out);
   PM_CHECK(built_.empty() && runs_.empty());
 }

@@ -64,9 +64,8 @@ class Node::Impl {
     // Control lane.
     std::deque<ControlFrame> control;
     bool control_busy = false;
-    bool overrun = false;  // the other side does not read: the link goes at the next wake-up
-    bool snapshot_due =
-        false;  // deltas did not fit the queue: the whole interest follows when it is empty
+    bool overrun = false;       // the other side does not read: the link goes at the next wake-up
+    bool snapshot_due = false;  // deltas did not fit the queue: all follows when it is empty
     std::uint64_t heartbeats_sent = 0;
     std::array<Instant, kHeartbeatMemory> heartbeat_sent_at{};
     std::uint64_t heard_number = 0;
@@ -77,8 +76,7 @@ class Node::Impl {
     bool marked = false;    // the first marks went out
     bool ready = false;     // the other side confirmed the link
     bool end_queued = false, end_sent = false, end_received = false;
-    bool farewell_sent = false,
-         farewell_received = false;   // Goodbye{kReplaced}: everything was read
+    bool farewell_sent = false, farewell_received = false;  // Goodbye{kReplaced}: all was read
     std::uint64_t channels_seen = 0;  // bit per channel: some run of it arrived on this link
     bool reading = false;             // a ReadNext is outstanding
     std::optional<DataFrame> stash;   // came early: the older link must be read to its end first
@@ -117,7 +115,13 @@ class Node::Impl {
     flow::Pressure pressure{kSessionQueueBytes};
     Duration block{};
     bool close_when_slow = false;
+    bool overmatched = false;  // a message matched too many of its subscriptions
     bool closing = false;
+  };
+
+  struct Built {  // what one session gets of the batch at hand
+    flow::Delivery delivery;
+    std::uint64_t bytes = 0;  // of its items
   };
 
   struct Principal {
@@ -240,7 +244,9 @@ class Node::Impl {
   void ResolveSubscribes(Instant now, Effects& out);
   void Matches(flow::Delivery& delivery, std::uint32_t row, std::uint64_t sequence,
                const std::vector<std::uint32_t>& ids);
-  void BuildLocal(const flow::Delivery& like, std::uint32_t row, std::uint64_t sequence);
+  void BuildLocal(Instant now, const flow::Delivery& like, std::uint32_t row,
+                  std::uint64_t sequence);
+  void QueueLocal(Instant now, SessionId id, flow::Delivery delivery);
   void FlushBuilt(Instant now);
 
   // Constant after construction.
@@ -277,12 +283,11 @@ class Node::Impl {
   std::set<PeerId> dirty_peers_;
   std::set<SessionId> dirty_sessions_;
   bool pressure_eased_ = false;
-  // The deadline of everything but queues. Read anew when membership, links or dials changed, not
-  // every turn.
+  // The deadline of everything but queues. Read anew when membership, links or dials changed.
   mutable bool deadlines_changed_ = true;
   mutable Instant slow_wake_ = kNever;
   routing::Interest::Matched matched_;
-  std::map<SessionId, flow::Delivery> built_;
+  std::map<SessionId, Built> built_;
   std::map<PeerId, flow::Run> runs_;
   std::vector<std::uint32_t> ids_;
 

@@ -148,6 +148,11 @@ void Node::Impl::SendBeliefs(Link& link) {
 void Node::Impl::ReportMembers(Effects& out) {
   for (membership::Members::Change& change : members_.TakeChanges()) {
     const membership::PeerView& row = change.peer;
+    const bool left = row.state == membership::State::kLeft;
+    if (left && !peers_.contains(row.id)) book_.Rest(row.id);
+    if (left || row.state == membership::State::kDead || change.removed) {
+      for (PendingSubscribe& pending : subscribes_) pending.waiting.erase(row.id);
+    }
     std::optional<Note> note;
     if (change.removed) {
       book_.Forget(row.id);

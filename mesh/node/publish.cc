@@ -158,7 +158,7 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
     AddNumber(answer.numbers, channel, sequence);
     Route(subject, target);
     if (!matched_.local.empty()) interested.insert(config_.self);
-    BuildLocal(like, index, sequence);
+    BuildLocal(now, like, index, sequence);
     BuildRemote(like, index, sequence);
   }
   QueueBuilt(now, interested);
@@ -166,7 +166,8 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
   stats_.published_bytes += batch.bytes;
   answer.interested_peers = static_cast<std::uint32_t>(interested.size());
   for (const auto& [id, row] : members_.rows()) {
-    if (row.state != membership::State::kUnreachable) continue;
+    const bool lost_touch = row.state == membership::State::kSuspect && !peers_.contains(id);
+    if (row.state != membership::State::kUnreachable && !lost_touch) continue;
     if (answer.unreachable.size() < kMaxUnreachableNamed) answer.unreachable.push_back(id);
   }
   out.push_back(std::move(answer));

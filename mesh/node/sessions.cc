@@ -132,6 +132,11 @@ void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
   for (const auto& [id, peer] : peers_) {
     if (!peer.acked || peer.acked_generation < pending.generation) pending.waiting.insert(id);
   }
+  // Nor have those that we are about to meet: what they publish until then is not told as lost.
+  for (const auto& [id, row] : members_.rows()) {
+    const bool suspect = row.state == membership::State::kSuspect;
+    if (suspect && !receipts_.Has(id)) pending.waiting.insert(id);
+  }
   subscribes_.push_back(std::move(pending));
 }
 
@@ -179,7 +184,8 @@ void Node::Impl::Matches(flow::Delivery& delivery, std::uint32_t row, std::uint6
   delivery.matched_counts.push_back(static_cast<std::uint32_t>(ids.size()));
 }
 
-void Node::Impl::BuildLocal(const flow::Delivery& like, std::uint32_t row, std::uint64_t sequence) {
+void Node::Impl::BuildLocal(Instant now, const flow::Delivery& like, std::uint32_t row,
+                            std::uint64_t sequence) {
   // matched_.local is sorted by session: one message, one delivery per session, with all its ids.
   for (std::size_t i = 0; i < matched_.local.size();) {
     const SessionId id = matched_.local[i].session;
@@ -187,20 +193,36 @@ void Node::Impl::BuildLocal(const flow::Delivery& like, std::uint32_t row, std::
     for (; i < matched_.local.size() && matched_.local[i].session == id; ++i) {
       ids_.push_back(matched_.local[i].id);
     }
+    if (ids_.size() > kMaxMatchesPerMessage) {
+      sessions_.at(id).overmatched = true;
+      dirty_sessions_.insert(id);
+      continue;
+    }
     const auto [it, fresh] = built_.try_emplace(id);
-    if (fresh) it->second = like;
-    Matches(it->second, row, sequence, ids_);
+    Built& built = it->second;
+    if (fresh) built.delivery = like;
+    if (built.bytes >= kFlushBytes) {
+      QueueLocal(now, id, std::exchange(built.delivery, like));
+      built.bytes = 0;
+    }
+    Matches(built.delivery, row, sequence, ids_);
+    built.bytes += like.batch->rows[row].record_length + kRowOverheadBytes +
+                   sizeof(ids_[0]) * (ids_.size() + 1);
   }
 }
 
+void Node::Impl::QueueLocal(Instant now, SessionId id, flow::Delivery delivery) {
+  Session& session = sessions_.at(id);
+  if (session.closing) return;
+  session.outbox.Push(std::move(delivery));
+  dirty_sessions_.insert(id);
+  // It decides at once, so that the next publish or grant of this very turn finds it as it is.
+  if (session.pressure.Update(now, session.outbox.bytes(), session.block)) pressure_eased_ = true;
+}
+
 void Node::Impl::FlushBuilt(Instant now) {
-  for (auto& [id, delivery] : std::exchange(built_, {})) {
-    Session& session = sessions_.at(id);
-    if (session.closing) continue;
-    session.outbox.Push(std::move(delivery));
-    dirty_sessions_.insert(id);
-    // It decides at once, so that the next publish or grant of this very turn finds it as it is.
-    if (session.pressure.Update(now, session.outbox.bytes(), session.block)) pressure_eased_ = true;
+  for (auto& [id, built] : std::exchange(built_, {})) {
+    QueueLocal(now, id, std::move(built.delivery));
   }
 }
 
@@ -215,6 +237,11 @@ void Node::Impl::On(Instant, const DeliverDone& done, Effects&) {
 void Node::Impl::FlushSession(Instant now, SessionId id, Session& session, Effects& out) {
   if (session.closing) return;
   if (session.pressure.Update(now, session.outbox.bytes(), session.block)) pressure_eased_ = true;
+  if (session.overmatched) {
+    session.closing = true;
+    out.push_back(CloseSession{id, Refusal::kTooManyMatches});
+    return;
+  }
   if (session.pressure.state() == flow::Pressure::State::kSlow && session.close_when_slow) {
     session.closing = true;
     out.push_back(CloseSession{id, Refusal::kSlowConsumer});

@@ -73,6 +73,8 @@ class Receipts {
   // Numbers before `next` are settled.
   void Settle(PeerId origin, std::uint32_t channel, std::uint64_t next);
 
+  // Begin was called, and Forget not since.
+  bool Has(PeerId origin) const { return origins_.contains(origin); }
   void Forget(PeerId origin) { origins_.erase(origin); }
   std::size_t size() const { return origins_.size(); }
   std::uint64_t Digest() const;

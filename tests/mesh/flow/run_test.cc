@@ -58,6 +58,12 @@ TEST(RunTest, APieceCountsItsRecordsAndWhatTheyCostBesides) {
   Delivery gap;
   EXPECT_TRUE(gap.is_gap());
   EXPECT_EQ(gap.bytes(), kRowOverheadBytes) << "a gap is not free";
+  Delivery matched;
+  matched.batch = ThreeRows();
+  matched.items = {{0, 1}};
+  matched.matched = {1, 2, 3};
+  matched.matched_counts = {3};
+  EXPECT_EQ(matched.bytes(), 1 + 2 * kRowOverheadBytes + 4 * 4) << "nor are ids";
 }
 
 }  // namespace
