@@ -92,9 +92,7 @@ absl::StatusOr<std::unique_ptr<ChildCa>> ChildCa::Start(const Options& options) 
   const std::string line = ReadLine(ready[0], kStartTime);
   ::close(ready[0]);
   const auto facts = nlohmann::json::parse(line, nullptr, false);
-  if (!facts.is_object()) {
-    return absl::UnavailableError("peermesh-ca did not start; its message is above, or in the log");
-  }
+  if (!facts.is_object()) return child->Failure();
   child->port_ = facts.value("port", 0);
   child->socket_ = facts.value("socket", "");
   const auto listening = net::ParseHostPort(options.listen);
@@ -103,17 +101,33 @@ absl::StatusOr<std::unique_ptr<ChildCa>> ChildCa::Start(const Options& options) 
   return child;
 }
 
-ChildCa::~ChildCa() {
-  if (pid_ <= 0) return;
-  ::kill(pid_, SIGTERM);
+bool ChildCa::WaitForEnd(std::chrono::milliseconds patience) const {
   pollfd ended{pidfd_, POLLIN, 0};
-  const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(kStopTime).count();
-  if (::poll(&ended, 1, static_cast<int>(patience)) == 0) ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
+  return ::poll(&ended, 1, static_cast<int>(patience.count())) > 0;
+}
+
+absl::Status ChildCa::Failure() {
+  const std::string text = "peermesh-ca did not start; its message is above, or in the log";
+  int how = 0;
+  if (!WaitForEnd(kStopTime) || ::waitpid(pid_, &how, 0) != pid_) return absl::InternalError(text);
+  pid_ = -1;
+  switch (WIFEXITED(how) ? WEXITSTATUS(how) : 0) {
+    case 3: return absl::UnavailableError(text);  // the codes that its --help promises
+    case 4: return absl::DataLossError(text);
+    default: return absl::InternalError(text);
+  }
+}
+
+ChildCa::~ChildCa() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGTERM);
+    if (!WaitForEnd(kStopTime)) ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
   if (pidfd_ >= 0) ::close(pidfd_);
 }
 
-absl::StatusOr<std::string> ChildCa::CreateToken(const std::string& name) const {
+absl::StatusOr<identity::Token> ChildCa::CreateToken(const std::string& name) const {
   const auto stub = ca::v1::TokenService::NewStub(tls::DialSocket(socket_));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kStartTime);
@@ -125,7 +139,7 @@ absl::StatusOr<std::string> ChildCa::CreateToken(const std::string& name) const 
   const grpc::Status status = stub->CreateToken(&context, request, &response);
   if (!status.ok())
     return absl::UnavailableError("the CA gave no token: " + status.error_message());
-  return response.token();
+  return identity::ParseToken(response.token());
 }
 
 }  // namespace peermesh

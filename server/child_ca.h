@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "mesh/identity/token.h"
 
 namespace peermesh {
 
@@ -25,20 +26,26 @@ class ChildCa {
     std::string advertise;  // host joiners reach it at; may be empty
     std::string lifetime;   // of certificates: "168h"; empty: its default
   };
-  // Starts it and waits until it serves.
+  // Starts it and waits until it serves. UNAVAILABLE: its port or socket cannot be listened on;
+  // DATA_LOSS: its directory cannot be used.
   static absl::StatusOr<std::unique_ptr<ChildCa>> Start(const Options& options);
   // SIGTERM, and SIGKILL if that is not enough.
   ~ChildCa();
 
   // What enrolling the first peer needs: a token for `name`, which leads to the CA where it
   // listens, over loopback if that is everywhere.
-  absl::StatusOr<std::string> CreateToken(const std::string& name) const;
+  absl::StatusOr<identity::Token> CreateToken(const std::string& name) const;
   // Readable when the process has ended.
   int pidfd() const { return pidfd_; }
   int port() const { return port_; }
 
  private:
   ChildCa() = default;
+  // False if it still runs after `patience`.
+  bool WaitForEnd(std::chrono::milliseconds patience) const;
+  // Why it does not serve. Reaps it if it has ended.
+  absl::Status Failure();
+
   pid_t pid_ = -1;
   int pidfd_ = -1;
   int port_ = 0;

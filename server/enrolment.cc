@@ -3,9 +3,11 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
 #include <utility>
 
-#include "mesh/identity/token.h"
 #include "server/ca/enrol.h"
 #include "server/config/logging.h"
 #include "server/driver/driver.h"
@@ -19,6 +21,8 @@ constexpr config::Logger kLog("identity");
 // After a failure: a hundredth of the certificate's life, within these.
 constexpr Duration kRetryMin = std::chrono::seconds(1);
 constexpr Duration kRetryMax = std::chrono::minutes(10);
+
+constexpr const char* kJoinVariable = "PEERMESH_JOIN";
 
 std::string SeedsFile(const std::string& data_dir) {
   return IdentityDirectory(data_dir) + "/seeds";
@@ -41,16 +45,41 @@ std::vector<std::string> ReadSeeds(const std::string& data_dir) {
   return seeds;
 }
 
-absl::StatusOr<tls::Material> Join(const std::string& data_dir, const std::string& text,
-                                   const std::string& name, const std::vector<std::string>& hosts) {
-  const auto token = identity::ParseToken(text);
+bool HasJoinVariable() {
+  const char* variable = std::getenv(kJoinVariable);
+  return variable != nullptr && *variable != '\0';
+}
+
+absl::StatusOr<std::optional<identity::Token>> ReadToken(const std::string& from) {
+  std::string text;
+  if (HasJoinVariable()) {
+    text = std::getenv(kJoinVariable);
+    ::unsetenv(kJoinVariable);
+  }
+  if (from.empty() && text.empty()) return std::nullopt;
+  if (from == "-") {
+    std::getline(std::cin, text);
+  } else if (!from.empty()) {
+    std::ifstream file(from);
+    if (!file)
+      return absl::NotFoundError("cannot read the token file " + from + "; check the path");
+    std::getline(file, text);
+  }
+  if (text.empty())
+    return absl::NotFoundError("the join token is empty; `peermesh token create` makes one");
+  auto token = identity::ParseToken(text);
   if (!token.ok()) return token.status();
+  return *std::move(token);
+}
+
+absl::StatusOr<tls::Material> Join(const std::string& data_dir, const identity::Token& token,
+                                   const std::string& name, const std::vector<std::string>& hosts) {
   auto key = tls::EnsureKey(IdentityDirectory(data_dir));
   if (!key.ok()) return key.status();
   ca::EnrolOptions options;
   options.name = name;
   options.hosts = hosts;
-  auto joined = ca::Enrol(*token, *key, options);
+  auto joined = ca::Enrol(token, *key, options);
   if (!joined.ok()) return joined.status();
   std::string seeds;
   for (const std::string& seed : joined->seeds) seeds += seed + "\n";
@@ -84,12 +113,33 @@ absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir,
   return material;
 }
 
+absl::Status CheckAskedFor(const tls::Material& material,
+                           const std::optional<identity::Token>& token, const std::string& name) {
+  const auto& roots = material.bundle.roots();
+  const auto is_pinned = [&](const std::string& der) {
+    const auto root = identity::Certificate::Parse(der);
+    return root && identity::PinOf(root->spki()) == token->ca_pin;
+  };
+  if (token && std::none_of(roots.begin(), roots.end(), is_pinned)) {
+    return absl::FailedPreconditionError(
+        "the join token is for another mesh than the one this peer is in; start without the token, "
+        "or join with another --data-dir");
+  }
+  if (token) kLog.Info("enrolled already; the join token was not needed");
+  const auto claims = material.certificate.Claims();
+  if (!name.empty() && claims && claims->name != name) {
+    kLog.Warning("the certificate's name stays; another one needs another data directory",
+                 {{"name", claims->name}, {"configured", name}});
+  }
+  return absl::OkStatus();
+}
+
 Renewal::Renewal(std::string data_dir, tls::Material material, std::vector<std::string> hosts,
-                 OnRenewed on_renewed)
+                 OnTried on_tried)
     : data_dir_(std::move(data_dir)),
       material_(std::move(material)),
       hosts_(std::move(hosts)),
-      on_renewed_(std::move(on_renewed)),
+      on_tried_(std::move(on_tried)),
       rng_(driver::OsSeed()) {
   if (!material_.ca_address.empty()) thread_ = std::thread([this] { Run(); });
 }
@@ -103,38 +153,30 @@ Renewal::~Renewal() {
   if (thread_.joinable()) thread_.join();
 }
 
-Renewal::Stats Renewal::stats() const {
-  const std::lock_guard lock(mutex_);
-  return stats_;
-}
-
 void Renewal::Run() {
   pthread_setname_np(pthread_self(), "pm-renew");
   std::unique_lock lock(mutex_);
   WallTime due = ca::RenewalTime(material_.certificate, rng_.Next());
   while (!changed_.wait_until(lock, due, [this] { return stopping_; })) {
     lock.unlock();
-    const absl::Status status = TryOnce();
+    const absl::Status status = on_tried_(TryOnce());
     if (status.ok()) {
       kLog.Info("certificate renewed");
-      on_renewed_(material_.certificate);
     } else {
       kLog.Warning("certificate not renewed; will try again",
                    {{"error", std::string_view(status.message().data(), status.message().size())}});
     }
     lock.lock();
     if (status.ok()) {
-      ++stats_.renewed;
       due = ca::RenewalTime(material_.certificate, rng_.Next());
     } else {
-      ++stats_.failed;
       const Duration life = material_.certificate.not_after() - material_.certificate.not_before();
       due = driver::WallNow() + std::clamp<Duration>(life / 100, kRetryMin, kRetryMax);
     }
   }
 }
 
-absl::Status Renewal::TryOnce() {
+absl::StatusOr<identity::Certificate> Renewal::TryOnce() {
   auto renewed = ca::Renew(material_, hosts_);
   if (!renewed.ok()) return renewed.status();
   tls::Material material = material_;
@@ -142,7 +184,7 @@ absl::Status Renewal::TryOnce() {
   if (absl::Status status = tls::SaveMaterial(IdentityDirectory(data_dir_), material); !status.ok())
     return status;
   material_ = std::move(material);
-  return absl::OkStatus();
+  return material_.certificate;
 }
 
 }  // namespace peermesh

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "mesh/base/rng.h"
 #include "mesh/identity/certificate.h"
+#include "mesh/identity/token.h"
 #include "server/tls/material.h"
 
 namespace peermesh {
@@ -29,43 +31,50 @@ std::string CaDirectory(const std::string& data_dir);
 // Seeds that came with the token; kept for starts before any peer is remembered.
 std::vector<std::string> ReadSeeds(const std::string& data_dir);
 
+// Whether the environment holds a join token (PEERMESH_JOIN).
+bool HasJoinVariable();
+// The token in the file `from`, or on standard input if that is "-"; if it is empty, the one of the
+// environment, which is removed from there. Nothing if neither is given. NOT_FOUND: no token is
+// where it should be.
+absl::StatusOr<std::optional<identity::Token>> ReadToken(const std::string& from);
+
 // Redeems the token for an identity in the data directory. Safe to repeat with the same token.
-absl::StatusOr<tls::Material> Join(const std::string& data_dir, const std::string& token,
+absl::StatusOr<tls::Material> Join(const std::string& data_dir, const identity::Token& token,
                                    const std::string& name, const std::vector<std::string>& hosts);
 
 // The identity of an earlier start. One whose certificate has run out meanwhile is renewed first,
 // if the CA can be reached: a peer that was away for a few days comes back by itself.
 absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir,
                                            const std::vector<std::string>& hosts);
+// An enrolled peer stays what its certificate says. FAILED_PRECONDITION if the token it was started
+// with is for another mesh; another name (empty if none was given) is only logged.
+absl::Status CheckAskedFor(const tls::Material& material,
+                           const std::optional<identity::Token>& token, const std::string& name);
 
 // Renews at a random 50 to 80 % of the certificate's life, and tries again until it works.
 class Renewal {
  public:
-  using OnRenewed = std::function<void(const identity::Certificate&)>;
+  // What a try came to. Returns the same, or why the certificate cannot be used: then it failed
+  // too.
+  using OnTried = std::function<absl::Status(const absl::StatusOr<identity::Certificate>&)>;
   Renewal(std::string data_dir, tls::Material material, std::vector<std::string> hosts,
-          OnRenewed on_renewed);
-  // Waits for a call under way, a few seconds at most.
+          OnTried on_tried);
+  // Waits for a call under way, ca::kCallTime at most.
   ~Renewal();
-
-  struct Stats {
-    std::uint64_t renewed = 0, failed = 0;
-  };
-  Stats stats() const;
 
  private:
   void Run();
-  absl::Status TryOnce();
+  absl::StatusOr<identity::Certificate> TryOnce();
 
   const std::string data_dir_;
   tls::Material material_;
   const std::vector<std::string> hosts_;
-  const OnRenewed on_renewed_;
+  const OnTried on_tried_;
   Rng rng_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;
-  Stats stats_;
   std::thread thread_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -25,6 +26,7 @@
 #include "server/peer_metrics.h"
 #include "server/store/peer_store.h"
 #include "server/tls/credentials.h"
+#include "server/tls/process.h"
 #include "server/wire/api.h"
 #include "server/wire/control.h"
 
@@ -36,6 +38,7 @@ using api::Caller;
 constexpr config::Logger kTlsLog("tls");
 constexpr config::Logger kNetLog("net");
 constexpr config::Logger kApiLog("api");
+constexpr config::Logger kStoreLog("store");
 
 limits::Rate ToRate(const config::v1::Rate& rate) {
   return limits::Rate::PerSecond(rate.per_second(), rate.burst());
@@ -43,6 +46,25 @@ limits::Rate ToRate(const config::v1::Rate& rate) {
 
 std::int64_t Seconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+// Operators and their tools.
+constexpr std::size_t kAdminConnections = 64;
+// Every connection taken has two descriptors, ours and gRPC's. Links dialled out, their successors,
+// files and what gRPC needs take the rest: guess.
+constexpr std::size_t kOwnDescriptors = 256;
+constexpr std::size_t kMinAppConnections = 16;
+
+// As many connections of applications as there are descriptors for.
+std::size_t AppConnections(std::size_t mesh_connections) {
+  const std::size_t wanted = net::Caps::Local().max_connections;
+  const std::size_t limit = tls::DescriptorLimit();
+  const std::size_t others = kOwnDescriptors + 2 * (kAdminConnections + mesh_connections);
+  const std::size_t left = limit > others ? (limit - others) / 2 : 0;
+  if (left >= wanted) return wanted;
+  const std::size_t most = std::max(left, kMinAppConnections);
+  kNetLog.Warning("few open files are permitted", {{"limit", limit}, {"app_connections", most}});
+  return most;
 }
 
 const char* NameOf(node::NoteKind kind) {
@@ -75,8 +97,8 @@ class Peer::Impl final : public driver::World {
 
   absl::Status Start();
   bool Stop(Duration grace);
-  absl::Status Rotate(const identity::Certificate& certificate);
-  void Sweep() { links_->CutExpired(driver::WallNow()); }
+  absl::Status Rotate(const absl::StatusOr<identity::Certificate>& renewed);
+  void Sweep();
 
   // Wishes of the node.
   void Perform(node::SendControl wish) override { links_->Perform(std::move(wish)); }
@@ -94,7 +116,7 @@ class Peer::Impl final : public driver::World {
   }
   void Perform(node::Forget wish) override { store_->Forget(wish.peer); }
   void Perform(node::PeerChanged wish) override {
-    applications_->Learn(wish.peer.id, wish.peer.name);
+    applications_->Perform(wish);
     peers_->Perform(wish);
   }
   void Perform(node::Note wish) override;
@@ -130,6 +152,7 @@ class Peer::Impl final : public driver::World {
   std::unique_ptr<api::AdminService> admin_;
   std::unique_ptr<PeerMetrics> metrics_;
   TlsRefusals refusals_;
+  std::atomic<std::uint64_t> failed_renewals_{0};
 
   std::atomic<bool> ready_{false}, draining_{false};
   bool stopped_ = true;  // until something was started
@@ -156,11 +179,18 @@ absl::Status Peer::Impl::Start() {
   facts_.name = self.name;
   facts_.mesh_id = self.mesh_id;
   stopped_ = false;
-  for (const auto step : {&Impl::OpenStore, &Impl::Listen, &Impl::StartServers, &Impl::StartNode,
-                          &Impl::StartMetrics}) {
-    if (absl::Status status = (this->*step)(); !status.ok()) {
+  struct Step {
+    absl::Status (Impl::*run)();
+    absl::StatusCode code;  // tells the caller what failed
+  };
+  for (const Step step : {Step{&Impl::OpenStore, absl::StatusCode::kDataLoss},
+                          Step{&Impl::Listen, absl::StatusCode::kUnavailable},
+                          Step{&Impl::StartServers, absl::StatusCode::kInternal},
+                          Step{&Impl::StartNode, absl::StatusCode::kInternal},
+                          Step{&Impl::StartMetrics, absl::StatusCode::kUnavailable}}) {
+    if (absl::Status status = (this->*step.run)(); !status.ok()) {
       Stop(Duration{});
-      return status;
+      return absl::Status(step.code, status.message());
     }
   }
   driver_->Start();
@@ -172,9 +202,20 @@ absl::Status Peer::Impl::Start() {
 }
 
 absl::Status Peer::Impl::OpenStore() {
-  auto opened = store::PeerStore::Open(config_.data_dir() + "/state.db", driver::WallNow());
+  auto opened =
+      store::PeerStore::Open(config_.data_dir() + "/state.db", [](const absl::Status& status) {
+        if (status.ok()) return kStoreLog.Info("peers are remembered again");
+        kStoreLog.Error("peers are not remembered; trying again",
+                        {{"error", std::string(status.message())}});
+      });
   if (!opened.ok()) return opened.status();
   store_ = std::move(*opened);
+  const std::int64_t unix_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(driver::WallNow().time_since_epoch())
+          .count();
+  const auto epoch = store_->NextEpoch(static_cast<std::uint64_t>(unix_ms));
+  if (!epoch.ok()) return epoch.status();
+  epoch_ = *epoch;
   return absl::OkStatus();
 }
 
@@ -195,8 +236,9 @@ absl::Status Peer::Impl::Listen() {
   app.name = "app";
   app.address = "unix:" + facts_.app_socket;
   app.unix_mode = 0660;
-  app.caps = net::Caps::Local();
+  app.caps = net::Caps::Local(AppConnections(mesh.caps.max_connections));
   net::ListenOptions admin = app;
+  admin.caps = net::Caps::Local(kAdminConnections);
   admin.name = "admin";
   admin.address = "unix:" + facts_.admin_socket;
   admin.unix_mode = 0600;
@@ -273,13 +315,6 @@ absl::Status Peer::Impl::StartNode() {
   const identity::Identity self = credentials_->self();
   const auto post = [this](node::Input input) { driver_->Post(std::move(input)); };
 
-  const std::int64_t unix_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(driver::WallNow().time_since_epoch())
-          .count();
-  const auto epoch = store_->NextEpoch(static_cast<std::uint64_t>(unix_ms));
-  if (!epoch.ok()) return epoch.status();
-
-  epoch_ = *epoch;
   link::LinksConfig links;
   links.epoch = epoch_;
   links.software = PEERMESH_VERSION;
@@ -298,12 +333,16 @@ absl::Status Peer::Impl::StartNode() {
   config.limits.peer_messages = ToRate(config_.limits().peer_messages());
   config.limits.peer_bytes = ToRate(config_.limits().peer_bytes());
   config.limits.subscribes = ToRate(config_.limits().subscribes());
-  for (const std::string& encoded : store_->remembered()) {
+  for (const auto& [peer, encoded] : store_->remembered()) {
     // What no longer verifies (expired, another CA) is no record any more; the mesh has a newer
     // one.
     const auto record =
         wire::DecodeSignedRecord(encoded, credentials_->bundle(), driver::WallNow());
-    if (record.ok()) config.remembered.push_back(std::move(record.record()));
+    if (record.ok()) {
+      config.remembered.push_back(std::move(record.record()));
+    } else {
+      store_->Forget(peer);
+    }
   }
   auto node = node::Node::Create(std::move(config), Rng(driver::OsSeed()), driver::SteadyNow());
   if (!node.ok()) return node.status();
@@ -332,6 +371,7 @@ absl::Status Peer::Impl::StartMetrics() {
       {"mesh", mesh_server_.get()}, {"app", app_server_.get()}, {"admin", admin_server_.get()}};
   sources.applications = applications_.get();
   sources.refusals = &refusals_;
+  sources.failed_renewals = &failed_renewals_;
   sources.certificate_expiry = [this] { return credentials_->self().not_after; };
   auto metrics = PeerMetrics::Start(config_.metrics().listen(), std::move(sources));
   if (!metrics.ok()) return metrics.status();
@@ -347,7 +387,8 @@ void Peer::Impl::OnCall(Caller from, const std::shared_ptr<link::Stream>& stream
   Caller caller = from;
   if (from == Caller::kPeer) {
     caller = info.identity ? api::CallerOf(info.identity->role) : Caller::kNobody;
-    if (const auto id = acceptor_->FindByPeer(info.peer)) acceptor_->Established(*id);
+    const auto id = acceptor_->FindByPeer(info.peer);
+    if (id && info.identity) acceptor_->Established(*id, info.identity->not_after);
   }
   const api::Method* method = api::FindMethod(info.method);
   if (method == nullptr) {
@@ -456,8 +497,20 @@ void Peer::Impl::Perform(node::Note wish) {
   }
 }
 
-absl::Status Peer::Impl::Rotate(const identity::Certificate& certificate) {
-  if (absl::Status status = credentials_->Rotate(certificate); !status.ok()) return status;
+void Peer::Impl::Sweep() {
+  const WallTime now = driver::WallNow();
+  links_->CutExpired(now);
+  if (const std::size_t cut = acceptor_->CutExpired(now); cut > 0) {
+    kNetLog.Info("connections cut", {{"reason", "certificate_expired"}, {"connections", cut}});
+  }
+}
+
+absl::Status Peer::Impl::Rotate(const absl::StatusOr<identity::Certificate>& renewed) {
+  const absl::Status status = renewed.ok() ? credentials_->Rotate(*renewed) : renewed.status();
+  if (!status.ok()) {
+    ++failed_renewals_;
+    return status;
+  }
   driver_->Post(node::CredentialsRenewed{});
   return absl::OkStatus();
 }
@@ -517,8 +570,8 @@ Peer::Peer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Peer::~Peer() { impl_->Stop(Duration{}); }
 
 const Peer::Facts& Peer::facts() const { return impl_->facts_; }
-absl::Status Peer::Rotate(const identity::Certificate& certificate) {
-  return impl_->Rotate(certificate);
+absl::Status Peer::Rotate(const absl::StatusOr<identity::Certificate>& renewed) {
+  return impl_->Rotate(renewed);
 }
 identity::Certificate Peer::certificate() const { return impl_->credentials_->certificate(); }
 void Peer::Sweep() { impl_->Sweep(); }

@@ -33,6 +33,8 @@ class Peer {
  public:
   // `config` is complete and valid (server/config). `on_drain` is called when an operator asks this
   // peer to leave; main then calls Stop with that grace. Errors say what is wrong and what to do.
+  // DATA_LOSS: the state in the data directory cannot be used; UNAVAILABLE: an address or socket
+  // cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Peer>> Start(
       const config::v1::Config& config, tls::Material material,
       std::function<void(std::optional<Duration>)> on_drain);
@@ -45,8 +47,9 @@ class Peer {
   };
   const Facts& facts() const;
 
-  // A renewed certificate of the same key: used from now on, links are replaced one by one.
-  absl::Status Rotate(const identity::Certificate& certificate);
+  // What a renewal came to. A certificate, of the same key, is used from now on and links are
+  // replaced one by one; a failure is counted and returned.
+  absl::Status Rotate(const absl::StatusOr<identity::Certificate>& renewed);
   identity::Certificate certificate() const;
   // Every few seconds: ends connections whose certificate has run out.
   void Sweep();

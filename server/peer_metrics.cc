@@ -7,6 +7,7 @@
 #include "mesh/base/loss.h"
 #include "metrics/export/process.h"
 #include "server/api/applications.h"
+#include "server/config/logging.h"
 #include "server/link/links.h"
 #include "server/link/rpc_server.h"
 #include "server/net/acceptor.h"
@@ -87,6 +88,12 @@ void PeerMetrics::Collect(metrics::Page& page) const {
   page.Gauge("peermesh_certificate_expiry_timestamp_seconds",
              "When the certificate of this peer runs out.")
       .Add(Unix(sources_.certificate_expiry()));
+  page.Counter("peermesh_log_lines_dropped_total",
+               "Lines of the log that nobody took in time, so that they were dropped.")
+      .Add(static_cast<double>(config::DroppedLogLines()));
+  page.Counter("peermesh_certificate_renewals_failed_total",
+               "Tries to renew the certificate of this peer that failed.")
+      .Add(static_cast<double>(*sources_.failed_renewals));
 }
 
 void PeerMetrics::CollectNode(const node::Node& node, metrics::Page& page) const {
@@ -173,9 +180,9 @@ void PeerMetrics::CollectConnections(metrics::Page& page) const {
   auto cut = page.Counter("peermesh_connections_cut_total", "Connections ended by this peer.");
   auto incomplete = page.Counter(
       "peermesh_handshakes_incomplete_total",
-      "Connections that ended before they proved who they are: first bytes that are no TLS "
-      "(not_tls), no offer of TLS 1.3 (old_tls), a handshake that took too long (timeout), any "
-      "other "
+      "Connections that ended within the time for a handshake and without a call: first bytes that "
+      "are no TLS (not_tls), no offer of TLS 1.3 (old_tls), a handshake that took too long "
+      "(timeout), pushed out by a newcomer when too many were under way (crowded_out), any other "
       "end, such as a refused certificate (ended).");
   for (const net::ListenerStats& listener : sources_.acceptor->Stats()) {
     open.Add({{"listener", listener.name}}, static_cast<double>(listener.open));
@@ -197,14 +204,20 @@ void PeerMetrics::CollectConnections(metrics::Page& page) const {
   auto calls = page.Counter("peermesh_calls_total", "Calls that arrived, by server.");
   auto broken =
       page.Counter("peermesh_calls_broken_total", "Calls cancelled by the caller or broken off.");
+  auto unauthenticated = page.Counter("peermesh_calls_unauthenticated_total",
+                                      "Calls refused because they came without a certificate.");
+  auto abuses = page.Counter("peermesh_call_abuses_total",
+                             "Connections reported because they cancelled too many calls.");
   for (const auto& [name, server] : sources_.servers) {
     const link::RpcServerStats stats = server->stats();
     live.Add({{"server", name}}, static_cast<double>(stats.live));
     calls.Add({{"server", name}}, static_cast<double>(stats.calls));
     broken.Add({{"server", name}}, static_cast<double>(stats.broken));
+    unauthenticated.Add({{"server", name}}, static_cast<double>(stats.unauthenticated));
+    abuses.Add({{"server", name}}, static_cast<double>(stats.abuses));
   }
   page.Counter("peermesh_bad_requests_total", "Calls refused because of what they sent.")
-      .Add(static_cast<double>(sources_.applications->stats().bad_requests));
+      .Add(static_cast<double>(sources_.applications->bad_requests()));
 }
 
 void PeerMetrics::CollectLinks(metrics::Page& page) const {
@@ -236,6 +249,18 @@ void PeerMetrics::CollectLinks(metrics::Page& page) const {
            static_cast<double>(stats.control.bytes_out))
       .Add({{"lane", "data"}, {"direction", "in"}}, static_cast<double>(stats.data.bytes_in))
       .Add({{"lane", "data"}, {"direction", "out"}}, static_cast<double>(stats.data.bytes_out));
+  page.Counter("peermesh_link_frames_bad_total",
+               "Frames on links that could not be decoded; each ended its link.")
+      .Add(static_cast<double>(stats.bad_frames));
+  page.Counter("peermesh_link_frames_unknown_total",
+               "Frames on links of a kind that this release does not know, skipped.")
+      .Add(static_cast<double>(stats.unknown_frames));
+  page.Counter("peermesh_link_reads_delayed_total",
+               "Times the control lane of a link was read later because too much came.")
+      .Add(static_cast<double>(stats.control_delayed));
+  page.Counter("peermesh_links_expired_total",
+               "Links ended because a certificate of either side had run out.")
+      .Add(static_cast<double>(stats.expired));
   page.Counter("peermesh_peer_records_refused_total",
                "Signed records of peers that did not verify.")
       .Add(static_cast<double>(stats.records_dropped));

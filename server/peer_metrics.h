@@ -55,6 +55,7 @@ class PeerMetrics {
     std::vector<std::pair<std::string, const link::RpcServer*>> servers;
     const api::Applications* applications = nullptr;
     const TlsRefusals* refusals = nullptr;
+    const std::atomic<std::uint64_t>* failed_renewals = nullptr;
     std::function<WallTime()> certificate_expiry;
   };
 

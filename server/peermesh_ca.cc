@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "server/ca/ca_server.h"
+#include "server/config/config.h"
 #include "server/config/logging.h"
 #include "server/config/value.h"
 #include "server/tls/files.h"
@@ -181,8 +182,8 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? kOk : kUsage;
   }
   const auto lifetime = config::ParseDuration(flags.lifetime);
-  if (!lifetime.ok() || *lifetime < ca::kMinCertificateLifetime ||
-      *lifetime > ca::kMaxCertificateLifetime) {
+  if (!lifetime.ok() || *lifetime < config::kMinCertificateLifetime ||
+      *lifetime > config::kMaxCertificateLifetime) {
     return Fail(kUsage,
                 absl::InvalidArgumentError(
                     "--certificate-lifetime is not between 1s and 365d. Give for example 7d."));

@@ -8,7 +8,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <mutex>
 #include <optional>
@@ -43,13 +42,14 @@ enum ExitCode : int {
 };
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 stopped in good order, 1 error, 2 wrong flags or configuration, 3 an address "
-    "cannot be\n"
-    "listened on, 4 the data directory cannot be used, 5 not enrolled or enrolment failed.";
+    "Exit codes: 0 stopped in good order, 1 error, 2 wrong flags or configuration, 3 an address\n"
+    "or socket cannot be listened on, 4 the data directory cannot be used, 5 not enrolled or\n"
+    "enrolment failed.";
 
 struct Flags {
   std::vector<config::Setting> settings;
   std::string config_file, join;
+  std::string name;  // wherever it was written; empty if nowhere
   bool create = false;
   int ready_fd = -1;
 };
@@ -61,6 +61,15 @@ std::string_view View(const absl::Status& status) {
 int Fail(int code, const absl::Status& status) {
   std::cerr << "peermeshd: " << View(status) << "\n";
   return code;
+}
+
+// As Peer::Start and ChildCa::Start tell what failed.
+int Fail(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable: return Fail(kCannotListen, status);
+    case absl::StatusCode::kDataLoss: return Fail(kDataDirectory, status);
+    default: return Fail(kError, status);
+  }
 }
 
 // Parses the command line. A number: exit with it.
@@ -109,22 +118,12 @@ std::optional<int> Parse(int argc, char** argv, Flags& flags) {
     const int code = app.exit(error);
     return code == 0 ? kOk : kUsage;
   }
-  return std::nullopt;
-}
-
-absl::StatusOr<std::string> ReadToken(const std::string& from) {
-  std::string token;
-  if (from == "-") {
-    std::getline(std::cin, token);
-  } else {
-    std::ifstream file(from);
-    if (!file)
-      return absl::NotFoundError("cannot read the token file " + from + "; check the path");
-    std::getline(file, token);
+  if (flags.create && (!flags.join.empty() || HasJoinVariable())) {
+    return Fail(kUsage, absl::InvalidArgumentError(
+                            "--create makes a mesh and a token joins one; leave out --create, or "
+                            "--join and PEERMESH_JOIN"));
   }
-  if (token.empty())
-    return absl::InvalidArgumentError("the join token is empty; `peermesh token create` makes one");
-  return token;
+  return std::nullopt;
 }
 
 // Names and addresses ordinary gRPC clients will use for this peer.
@@ -142,38 +141,23 @@ std::vector<std::string> HostsOf(const config::v1::Config& config) {
     for (const std::string& address : net::InterfaceAddresses())
       add(net::FormatHostPort(address, 1));
   }
-  if (hosts.size() > 16) hosts.resize(16);  // tls::kMaxHosts
   return hosts;
 }
 
-absl::StatusOr<tls::Material> FindIdentity(const config::v1::Config& config, const Flags& flags,
-                                           const ChildCa* ca) {
-  const std::string& data_dir = config.data_dir();
-  if (tls::HasCertificate(IdentityDirectory(data_dir)))
-    return LoadIdentity(data_dir, HostsOf(config));
-  std::string token;
-  if (const char* variable = std::getenv("PEERMESH_JOIN");
-      variable != nullptr && *variable != '\0') {
-    token = variable;
-    ::unsetenv("PEERMESH_JOIN");
-  }
-  if (!flags.join.empty()) {
-    auto read = ReadToken(flags.join);
-    if (!read.ok()) return read.status();
-    token = std::move(*read);
-  }
-  if (token.empty() && ca != nullptr) {
+// A new peer becomes part of a mesh: by its token, or one from the CA beside it.
+absl::StatusOr<tls::Material> Enrol(const config::v1::Config& config,
+                                    std::optional<identity::Token> token, const ChildCa* ca) {
+  if (!token && ca != nullptr) {
     auto made = ca->CreateToken(config.name());
     if (!made.ok()) return made.status();
-    token = std::move(*made);
+    token = *std::move(made);
   }
-  if (token.empty()) {
+  if (!token) {
     return absl::FailedPreconditionError(
         "this peer is in no mesh yet; join one with --join FILE (a token from `peermesh token "
-        "create`), or make a new "
-        "one with --create");
+        "create`), or make a new one with --create");
   }
-  return Join(data_dir, token, config.name(), HostsOf(config));
+  return Join(config.data_dir(), *token, config.name(), HostsOf(config));
 }
 
 void Announce(const Peer::Facts& facts, const ChildCa* ca, int ready_fd) {
@@ -280,50 +264,35 @@ void EndAtOnceOnSignal() {
 // Sockets inside the data directory are for its owner. Elsewhere others may pass, and the mode of
 // each socket decides.
 absl::Status PrepareRunDirectory(const config::v1::Config& config) {
-  if (config.run_dir().starts_with(config.data_dir() + "/"))
-    return tls::EnsurePrivateDirectory(config.run_dir());
+  if (config.run_dir().starts_with(config.data_dir() + "/")) {
+    const absl::Status status = tls::EnsurePrivateDirectory(config.run_dir());
+    return status.ok() ? status : absl::DataLossError(status.message());
+  }
   std::error_code error;
   if (std::filesystem::create_directories(config.run_dir(), error)) {
     std::filesystem::permissions(config.run_dir(), std::filesystem::perms(0755), error);
   }
   if (error) {
-    return absl::PermissionDeniedError("cannot make " + config.run_dir() + ": " + error.message() +
-                                       "; choose another with --run-dir");
+    return absl::UnavailableError("cannot make " + config.run_dir() + ": " + error.message() +
+                                  "; choose another with --run-dir");
   }
   return absl::OkStatus();
 }
 
-int Run(const config::v1::Config& config, const Flags& flags) {
-  if (absl::Status status = tls::EnsurePrivateDirectory(config.data_dir()); !status.ok())
-    return Fail(kDataDirectory, status);
-  auto lock = tls::DirectoryLock::Take(config.data_dir(), "peermeshd");
-  if (!lock.ok()) return Fail(kDataDirectory, lock.status());
-  if (absl::Status status = PrepareRunDirectory(config); !status.ok())
-    return Fail(kDataDirectory, status);
-
-  std::error_code ignored;
-  const bool has_ca = std::filesystem::exists(CaDirectory(config.data_dir()), ignored);
-  const bool enrolled = tls::HasCertificate(IdentityDirectory(config.data_dir()));
-  std::unique_ptr<ChildCa> ca;
-  if (has_ca || (flags.create && !enrolled)) {
-    ChildCa::Options options;
-    options.directory = CaDirectory(config.data_dir());
-    options.listen = config.ca().listen();
-    if (!config.advertise().empty()) {
-      if (const auto parsed = net::ParseHostPort(config.advertise(0), 1); parsed.ok())
-        options.advertise = parsed->host;
-    }
-    options.lifetime = fmt::format("{}s", config.ca().certificate_lifetime().seconds());
-    auto started = ChildCa::Start(options);
-    if (!started.ok()) return Fail(kError, started.status());
-    ca = std::move(*started);
+absl::StatusOr<std::unique_ptr<ChildCa>> StartCa(const config::v1::Config& config) {
+  ChildCa::Options options;
+  options.directory = CaDirectory(config.data_dir());
+  options.listen = config.ca().listen();
+  if (!config.advertise().empty()) {
+    if (const auto parsed = net::ParseHostPort(config.advertise(0), 1); parsed.ok())
+      options.advertise = parsed->host;
   }
-  auto material = FindIdentity(config, flags, ca.get());
-  if (!material.ok()) {
-    const bool unusable = enrolled && !absl::IsUnavailable(material.status());
-    return Fail(unusable ? kDataDirectory : kNotEnrolled, material.status());
-  }
+  options.lifetime = fmt::format("{}s", config.ca().certificate_lifetime().seconds());
+  return ChildCa::Start(options);
+}
 
+int Serve(const config::v1::Config& config, const Flags& flags, const tls::Material& material,
+          const ChildCa* ca) {
   config::v1::Config complete = config;
   for (const std::string& seed : ReadSeeds(config.data_dir())) {
     if (std::find(complete.seeds().begin(), complete.seeds().end(), seed) == complete.seeds().end())
@@ -331,31 +300,62 @@ int Run(const config::v1::Config& config, const Flags& flags) {
   }
   DrainRequests requests;
   auto peer =
-      Peer::Start(complete, *material, [&](std::optional<Duration> grace) { requests.Ask(grace); });
-  if (!peer.ok()) {
-    const auto code = peer.status().code();
-    const bool address =
-        code == absl::StatusCode::kAlreadyExists || code == absl::StatusCode::kUnavailable;
-    return Fail(address ? kCannotListen : kError, peer.status());
-  }
-  Duration grace;
-  {
-    Renewal renewal(config.data_dir(), *material, HostsOf(config),
-                    [&](const identity::Certificate& certificate) {
-                      if (const absl::Status status = (*peer)->Rotate(certificate); !status.ok()) {
-                        kLog.Error("renewed certificate not used", {{"error", View(status)}});
-                      }
-                    });
-    Announce((*peer)->facts(), ca.get(), flags.ready_fd);
-    kLog.Info("ready", {{"peer", (*peer)->facts().id},
-                        {"name", (*peer)->facts().name},
-                        {"listen", (*peer)->facts().listen}});
-    grace = WaitForEnd(**peer, complete, requests, ca.get());
-    EndAtOnceOnSignal();
-  }
+      Peer::Start(complete, material, [&](std::optional<Duration> grace) { requests.Ask(grace); });
+  if (!peer.ok()) return Fail(peer.status());
+  // Outlives the drain, which must not wait for a call to the CA.
+  Renewal renewal(config.data_dir(), material, HostsOf(config),
+                  [&](const auto& renewed) { return (*peer)->Rotate(renewed); });
+  Announce((*peer)->facts(), ca, flags.ready_fd);
+  kLog.Info("ready", {{"peer", (*peer)->facts().id},
+                      {"name", (*peer)->facts().name},
+                      {"listen", (*peer)->facts().listen}});
+  const Duration grace = WaitForEnd(**peer, complete, requests, ca);
+  EndAtOnceOnSignal();
   const bool clean = (*peer)->Stop(grace);
   kLog.Info("stopped", {{"clean", clean}});
   return kOk;
+}
+
+int Run(const config::v1::Config& config, const Flags& flags) {
+  if (absl::Status status = tls::EnsurePrivateDirectory(config.data_dir()); !status.ok())
+    return Fail(kDataDirectory, status);
+  auto lock = tls::DirectoryLock::Take(config.data_dir(), "peermeshd");
+  if (!lock.ok()) return Fail(kDataDirectory, lock.status());
+  if (absl::Status status = PrepareRunDirectory(config); !status.ok()) return Fail(status);
+
+  std::error_code ignored;
+  const bool has_ca = std::filesystem::exists(CaDirectory(config.data_dir()), ignored);
+  const bool enrolled = tls::HasCertificate(IdentityDirectory(config.data_dir()));
+  auto token = ReadToken(flags.join);
+  if (enrolled && absl::IsNotFound(token.status())) {  // used and thrown away, as it should be
+    kLog.Info("enrolled already; there is no join token", {{"reason", View(token.status())}});
+    token = std::nullopt;
+  }
+  if (!token.ok()) return Fail(kNotEnrolled, token.status());
+  if (*token && !enrolled && has_ca) {
+    return Fail(kNotEnrolled,
+                absl::FailedPreconditionError(
+                    CaDirectory(config.data_dir()) +
+                    " holds the CA of a mesh; start without the token to be in that one, or join "
+                    "with another --data-dir"));
+  }
+  std::unique_ptr<ChildCa> ca;
+  if (has_ca || (flags.create && !enrolled)) {
+    auto started = StartCa(config);
+    if (!started.ok()) return Fail(started.status());
+    ca = std::move(*started);
+  }
+  auto material =
+      enrolled ? LoadIdentity(config.data_dir(), HostsOf(config)) : Enrol(config, *token, ca.get());
+  if (!material.ok()) {
+    const bool unusable = enrolled && !absl::IsUnavailable(material.status());
+    return Fail(unusable ? kDataDirectory : kNotEnrolled, material.status());
+  }
+  if (enrolled) {
+    const absl::Status fits = CheckAskedFor(*material, *token, flags.name);
+    if (!fits.ok()) return Fail(kNotEnrolled, fits);
+  }
+  return Serve(config, flags, *material, ca.get());
 }
 
 }  // namespace
@@ -371,6 +371,8 @@ int Main(int argc, char** argv) {
   sources.host = config::Host::Current();
   const auto config = config::Load(sources);
   if (!config.ok()) return Fail(kUsage, config.status());
+  const auto written = config::Written(sources);
+  if (written.ok()) flags.name = written->name();
   config::StartLogging(
       config::ParseLevel(config->log().level()).value_or(config::Level::kInfo),
       config->log().format() == "json" ? config::Format::kJson : config::Format::kText);
@@ -378,7 +380,7 @@ int Main(int argc, char** argv) {
       [](tls::GrpcSeverity severity, std::string_view file, int, std::string_view text) {
         const auto level =
             severity == tls::GrpcSeverity::kError ? config::Level::kDebug : config::Level::kTrace;
-        config::Log("grpc", level, text, {{"file", file}});
+        config::Log("grpc", level, "grpc", {{"text", text}, {"file", file}});
       });
   const int code = Run(*config, flags);
   config::StopLogging();

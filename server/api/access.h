@@ -2,8 +2,10 @@
 //
 // What somebody is comes from where the call arrived (a socket's mode decides who can open it) or
 // from the certificate, never from metadata. "Has a certificate" is not a right: a peer may speak
-// the link protocol and nothing else, an application may not administer. tests/server/api walks
-// every method and every caller.
+// the link protocol and nothing else, an application may not administer. Only
+// grpc.health.v1, which tells nothing of anybody, is served beside the table.
+//
+// tests/server/api walks every method and every caller.
 //
 // Immutable; thread-safe.
 #ifndef PEERMESH_SERVER_API_ACCESS_H_

@@ -1,5 +1,8 @@
 #include "server/api/admin_service.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <utility>
 
 #include "peermesh/v1/admin.pb.h"
@@ -24,8 +27,11 @@ class AdminService::Call final : public link::StreamHandler {
     }
     std::optional<Duration> grace;
     if (request.has_grace()) {
-      grace = std::chrono::seconds(request.grace().seconds()) +
-              std::chrono::microseconds(request.grace().nanos() / 1000);
+      // Bounded first: as microseconds they might overflow.
+      const auto seconds = std::clamp<std::int64_t>(request.grace().seconds(), -1,
+                                                    kMaxDrain / std::chrono::seconds(1) + 1);
+      grace =
+          std::chrono::seconds(seconds) + std::chrono::microseconds(request.grace().nanos() / 1000);
       if (*grace < Duration{} || *grace > kMaxDrain) {
         return stream_->Finish(
             ToStatus(wire::Invalid("BAD_GRACE", "grace", "must be between 0 and 5 minutes")));

@@ -15,8 +15,8 @@
 
 namespace peermesh::api {
 
-inline constexpr Duration kMaxDrain =
-    std::chrono::minutes(5);  // the longest anybody's orchestrator waits
+// The longest anybody's orchestrator waits.
+inline constexpr Duration kMaxDrain = std::chrono::minutes(5);
 
 class AdminService {
  public:

@@ -1,5 +1,6 @@
 #include "server/api/applications.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "mesh/base/check.h"
@@ -19,7 +20,7 @@ Applications::Applications(PeerFacts self, std::function<void(node::Input)> post
         if (peer == self_.id) return self_.name;
         const std::lock_guard lock(mutex_);
         const auto it = peer_names_.find(peer);
-        return it == peer_names_.end() ? std::string() : it->second;
+        return it == peer_names_.end() ? std::string() : it->second.name;
       }) {}
 
 Applications::~Applications() = default;
@@ -50,7 +51,6 @@ void Applications::Opened(std::shared_ptr<Session> session) {
   {
     const std::lock_guard lock(mutex_);
     principal = PrincipalOf(session->stream()->info());
-    ++stats_.sessions;
     sessions_.emplace(id, std::move(session));
   }
   Post(node::SessionOpened{id, principal});
@@ -90,9 +90,15 @@ void Applications::Perform(node::CloseSession wish) {
   if (const auto session = Find(wish.session)) session->CloseFor(wish.reason);
 }
 
-void Applications::Learn(const PeerId& peer, const std::string& name) {
+void Applications::Perform(const node::PeerChanged& wish) {
   const std::lock_guard lock(mutex_);
-  if (peer_names_.size() < kMaxPeers * 2 || peer_names_.contains(peer)) peer_names_[peer] = name;
+  if (peer_names_.size() >= kMaxNames && !peer_names_.contains(wish.peer.id)) {
+    const auto gone = std::find_if(peer_names_.begin(), peer_names_.end(),
+                                   [](const auto& known) { return known.second.gone; });
+    PM_CHECK(gone != peer_names_.end());  // the table holds half as many
+    peer_names_.erase(gone);
+  }
+  peer_names_[wish.peer.id] = {wish.peer.name, wish.removed};
 }
 
 std::vector<std::shared_ptr<Session>> Applications::All() const {
@@ -127,12 +133,12 @@ link::RpcStatus Applications::StatusOf(node::Refusal refusal, const char* limit,
 
 void Applications::CountRefused() {
   const std::lock_guard lock(mutex_);
-  ++stats_.bad_requests;
+  ++bad_requests_;
 }
 
-Applications::Stats Applications::stats() const {
+std::uint64_t Applications::bad_requests() const {
   const std::lock_guard lock(mutex_);
-  return stats_;
+  return bad_requests_;
 }
 
 }  // namespace peermesh::api

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "mesh/base/id.h"
+#include "mesh/base/limits.h"
 #include "mesh/node/effect.h"
 #include "mesh/node/input.h"
 #include "server/link/stream.h"
@@ -24,6 +25,9 @@
 namespace peermesh::api {
 
 class Session;
+
+// Those of the table, and as many that have left it.
+inline constexpr std::size_t kMaxNames = 2 * kMaxPeers;
 
 // What a session tells an application of the peer it talks to.
 struct PeerFacts {
@@ -48,7 +52,7 @@ class Applications {
   void Perform(node::Answer wish);
   void Perform(node::Subscribed wish);
   void Perform(node::CloseSession wish);
-  void Learn(const PeerId& peer, const std::string& name);
+  void Perform(const node::PeerChanged& wish);
 
   // Tells every session that the peer leaves; from now on no call is taken.
   void GoAway(Duration grace);
@@ -64,14 +68,10 @@ class Applications {
   RequestId NextRequest();
   link::RpcStatus StatusOf(node::Refusal refusal, const char* limit = "", Duration retry_after = {},
                            const std::string& subject = {}) const;
-  // A call was refused because of what it sent.
   void CountRefused();
 
-  struct Stats {
-    std::uint64_t sessions = 0;      // opened
-    std::uint64_t bad_requests = 0;  // undecodable or against the rules
-  };
-  Stats stats() const;
+  // Calls refused because of what they sent: undecodable, or against the rules.
+  std::uint64_t bad_requests() const;
 
  private:
   PrincipalId PrincipalOf(const link::CallInfo& info);
@@ -86,10 +86,14 @@ class Applications {
   std::unordered_map<SessionId, std::shared_ptr<Session>> sessions_;
   std::map<PeerId, PrincipalId>
       principals_;  // clients with certificates; ids are bounded by what the CA issued
-  std::map<PeerId, std::string> peer_names_;
+  struct KnownName {
+    std::string name;
+    bool gone = false;  // the peer has left the table; messages of it may be under way
+  };
+  std::map<PeerId, KnownName> peer_names_;  // at most kMaxNames
   std::uint64_t next_session_ = 1, next_request_ = 1, next_principal_ = 2;
   bool leaving_ = false;
-  Stats stats_;
+  std::uint64_t bad_requests_ = 0;
 };
 
 }  // namespace peermesh::api

@@ -1,7 +1,7 @@
 #include "server/api/messaging.h"
 
-#include <algorithm>
-#include <deque>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "mesh/base/check.h"
@@ -114,38 +114,28 @@ class ExchangeCall final : public Session {
     if (!greeted_) {
       return Refuse(wire::Invalid("HELLO_EXPECTED", "hello", "the stream ended before its hello"));
     }
-    bool finish = false;
-    {
-      const std::lock_guard lock(mutex_);
-      reading_ended_ = true;
-      finish = subscriptions_ == 0 && publishes_.empty();
-    }
-    if (finish) FinishAfter({});
+    // No publish is under way: reading goes on only when it is answered.
+    if (subscriptions_.empty()) FinishAfter({});
   }
 
   void Answered(const node::Answer& answer) override {
-    PublishEntry entry;
-    bool subscribe = false;
+    std::optional<PublishEntry> publish;
     {
       const std::lock_guard lock(mutex_);
-      subscribe = publishes_.empty() || publishes_.front().request != answer.request;
-      if (!subscribe) {
-        entry = publishes_.front();
-        publishes_.pop_front();
-      }
+      if (publish_ && publish_->request == answer.request) publish.swap(publish_);
     }
-    if (subscribe) {  // a refused subscription ends the session, which would wait for ever
+    if (!publish) {  // a refused subscription ends the session, which would wait for ever
       return FinishAfter(applications_.StatusOf(answer.refusal, answer.limit, answer.retry_after,
                                                 SubjectOf(stream_->info())));
     }
     if (answer.refusal != node::Refusal::kNone) {
       const wire::RpcError error = wire::Refused(answer.refusal, answer.limit, answer.retry_after,
                                                  SubjectOf(stream_->info()));
-      Reply(wire::EncodePublishRefused(entry.publish_id, error));
-    } else {
-      Reply(entry.publish_id == 0 ? std::string()
-                                  : wire::EncodePublished(entry.publish_id, ToAccepted(answer)));
+      Send(wire::EncodePublishRefused(publish->publish_id, error));
+    } else if (publish->publish_id != 0) {
+      Send(wire::EncodePublished(publish->publish_id, ToAccepted(answer)));
     }
+    ReadOn();
   }
 
   void Subscribed(const node::Subscribed& subscribed) override {
@@ -165,7 +155,10 @@ class ExchangeCall final : public Session {
   }
 
   void Greet(const wire::ExchangeFrame& frame) {
-    if (!frame.hello) {
+    const bool more = !frame.subscribe.empty() || !frame.unsubscribe.empty() || frame.ping != 0 ||
+                      frame.publish_id != 0 || !frame.target.empty() || frame.batch != nullptr ||
+                      frame.refused;
+    if (!frame.hello || more) {
       return Refuse(wire::Invalid("HELLO_EXPECTED", "hello",
                                   "the first frame must hold a hello and nothing else"));
     }
@@ -179,11 +172,8 @@ class ExchangeCall final : public Session {
 
   void Take(wire::ExchangeFrame& frame) {
     const bool publishing = frame.batch != nullptr;
-    {
-      const std::lock_guard lock(mutex_);
-      subscriptions_ += frame.subscribe.size();
-      subscriptions_ -= std::min(subscriptions_, frame.unsubscribe.size());
-    }
+    for (const node::Subscription& added : frame.subscribe) subscriptions_.insert(added.id);
+    for (const std::uint32_t id : frame.unsubscribe) subscriptions_.erase(id);
     if (!frame.subscribe.empty()) {
       applications_.Post(
           node::Subscribe{applications_.NextRequest(), id(), std::move(frame.subscribe)});
@@ -199,7 +189,7 @@ class ExchangeCall final : public Session {
       const RequestId request = applications_.NextRequest();
       {
         const std::lock_guard lock(mutex_);
-        publishes_.push_back({request, frame.publish_id});
+        publish_ = {request, frame.publish_id};
       }
       // The answer asks for the next frame: a publisher held back is not read from.
       applications_.Post(node::Publish{request, id(), std::move(frame.batch), driver::WallNow(),
@@ -213,25 +203,14 @@ class ExchangeCall final : public Session {
     if (HasRoomOrWait()) stream_->Read();
   }
 
-  // Answers a publish and goes on reading.
-  void Reply(std::string frame) {
-    if (!frame.empty()) Send(std::move(frame));
-    bool finish = false;
-    {
-      const std::lock_guard lock(mutex_);
-      finish = reading_ended_ && subscriptions_ == 0 && publishes_.empty();
-    }
-    if (finish) return FinishAfter({});
-    ReadOn();
-  }
-
   void OnRoom() override { stream_->Read(); }
 
-  bool greeted_ = false;  // touched by callbacks only
+  // Touched by callbacks only.
+  bool greeted_ = false;
+  std::set<std::uint32_t> subscriptions_;  // asked for and not given up
+
   std::mutex mutex_;
-  std::deque<PublishEntry> publishes_;  // at most one: the next frame is read after its answer
-  std::size_t subscriptions_ = 0;
-  bool reading_ended_ = false;
+  std::optional<PublishEntry> publish_;  // one: the next frame is read after its answer
 };
 
 }  // namespace

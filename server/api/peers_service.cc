@@ -98,6 +98,10 @@ class PeersService::Watch final : public link::StreamHandler,
     if (!request.ParseFromString(*bytes)) {
       return Finish(ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a WatchPeersRequest")));
     }
+    {
+      const std::lock_guard lock(mutex_);
+      asked_ = true;
+    }
     service_.look_([self = shared_from_this(), request = std::move(request)](
                        const node::Node& node) { self->Begin(node, request); });
     stream_->Read();
@@ -112,7 +116,7 @@ class PeersService::Watch final : public link::StreamHandler,
   // The caller needs no other filter; the watch goes on.
   void OnReadEnd() override {
     const std::lock_guard lock(mutex_);
-    if (!started_)
+    if (!asked_)
       finish_ = ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message"));
     if (finish_ && !writing_ && !std::exchange(ended_, true)) stream_->Finish(*finish_);
   }
@@ -147,11 +151,12 @@ class PeersService::Watch final : public link::StreamHandler,
     filter_ = request.filter();
     pending_.clear();
     const auto since = first ? NumberOf(request.resume_token(), service_.run_) : std::nullopt;
-    if (!since || !Replay(*since)) {
+    held_.clear();
+    resumed_ = since && Replay(*since);
+    if (!resumed_) {
       reset_ = !first || !request.resume_token().empty();
       snapshot_ = node.Peers();
       Sort(snapshot_);
-      shown_.clear();
     }
     synced_due_ = true;
     number_ = service_.LastChange();
@@ -199,8 +204,10 @@ class PeersService::Watch final : public link::StreamHandler,
 
   void Add(v1::WatchPeersResponse& response, const PeerView& row, bool removed) {
     const bool visible = !removed && Passes(filter_, row);
-    if (!visible && shown_.erase(row.id) == 0) return;
-    if (visible) shown_.insert(row.id);
+    const auto known = held_.try_emplace(row.id, resumed_).first;
+    const bool held = std::exchange(known->second, visible);
+    if (removed) held_.erase(known);
+    if (!visible && !held) return;
     v1::PeerEvent* event = response.add_events();
     event->set_type(visible ? v1::PEER_EVENT_TYPE_UPSERTED : v1::PEER_EVENT_TYPE_REMOVED);
     *event->mutable_peer() = ToProto(row);
@@ -210,11 +217,14 @@ class PeersService::Watch final : public link::StreamHandler,
   const std::shared_ptr<link::Stream> stream_;
 
   std::mutex mutex_;
-  bool started_ = false, ended_ = false, writing_ = false, reset_ = false, synced_due_ = false;
+  bool asked_ = false;    // a request came
+  bool started_ = false;  // and the turn has seen it
+  bool resumed_ = false;  // the caller may hold rows that this watch has not shown
+  bool ended_ = false, writing_ = false, reset_ = false, synced_due_ = false;
   v1::PeerFilter filter_;
   std::vector<PeerView> snapshot_;
   std::map<PeerId, LoggedChange> pending_;  // the latest of each peer
-  std::set<PeerId> shown_;                  // peers the caller holds
+  std::map<PeerId, bool> held_;             // whether the caller holds the row
   std::uint64_t number_ = 0;
   std::optional<link::RpcStatus> finish_;
 };

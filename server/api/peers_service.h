@@ -3,7 +3,8 @@
 // A watch sends the table, then every change; a watcher that reads slowly gets the latest row of
 // each peer, not every step in between, so what waits for it is bounded by the table. Changes are
 // numbered; a resume token is the run of this process and a number, good for as long as the change
-// is in the log of kLoggedChanges.
+// is in the log of kLoggedChanges. What a caller that resumes holds is not known here, so it may be
+// told to remove a row that it does not hold, and is never left with one that is gone.
 //
 // Thread-safe.
 #ifndef PEERMESH_SERVER_API_PEERS_SERVICE_H_

@@ -80,6 +80,8 @@ void Session::Deliver(std::vector<flow::Delivery> deliveries) {
 void Session::CloseFor(node::Refusal reason) { FinishAfter(applications_.StatusOf(reason)); }
 
 void Session::FinishAfter(link::RpcStatus status) {
+  // From here on a reader that takes its time would hold up the end.
+  stream_->SetWriteDeadline(link::kWriteDeadline);
   std::unique_lock lock(mutex_);
   if (ended_ || finish_) return;
   finish_ = std::move(status);

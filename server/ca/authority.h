@@ -19,8 +19,8 @@
 
 namespace peermesh::ca {
 
-inline constexpr std::string_view kCaName =
-    "peermesh-ca";  // the CA's own name; nobody else may have it
+// The CA's own name; nobody else may have it.
+inline constexpr std::string_view kCaName = "peermesh-ca";
 
 class Authority {
  public:

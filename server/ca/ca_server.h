@@ -27,8 +27,6 @@
 namespace peermesh::ca {
 
 inline constexpr Duration kDefaultCertificateLifetime = std::chrono::hours(24 * 7);
-inline constexpr Duration kMinCertificateLifetime = std::chrono::seconds(1);  // tests of renewal
-inline constexpr Duration kMaxCertificateLifetime = std::chrono::hours(24 * 365);
 inline constexpr Duration kOwnCertificateLifetime = std::chrono::hours(24 * 7);
 inline constexpr int kCaStreams = 4;                          // a joiner needs one
 inline constexpr std::size_t kMaxCaMessageBytes = 64u << 10;  // a certificate and kMaxRoots roots

@@ -11,11 +11,17 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "mesh/base/time.h"
 #include "mesh/limits/gcra.h"
 
 namespace peermesh::ca {
+
+// The key of a caller's address, from what ServerContext::peer() shows. Without the port, of which
+// a caller may take as many as it likes; an IPv6 address counts as its /64, as in
+// server/net/admission.h.
+std::string AddressKey(std::string_view peer);
 
 class CallLimiter {
  public:

@@ -3,16 +3,21 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
+#include <algorithm>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "mesh/base/check.h"
 #include "peermesh/ca/v1/ca.grpc.pb.h"
+#include "server/config/logging.h"
 #include "server/tls/credentials.h"
 #include "server/tls/issue.h"
 
 namespace peermesh::ca {
 namespace {
+
+constexpr config::Logger kLog("identity");
 
 void SetDeadline(grpc::ClientContext& context, Duration timeout) {
   context.set_deadline(std::chrono::system_clock::now() + timeout);
@@ -27,6 +32,26 @@ absl::Status ErrorFrom(const grpc::Status& status, const std::string& address) {
                                   "). Check the address and that it is running.");
   }
   return absl::Status(code, status.error_message());
+}
+
+// The hosts that the CA takes, as it spells them: it refuses a request for one that it does not.
+std::vector<std::string> Acceptable(const std::vector<std::string>& hosts,
+                                    std::string_view mesh_id) {
+  std::vector<std::string> kept;
+  for (std::string host : hosts) {
+    for (char& c : host) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    if (host.ends_with('.')) host.pop_back();  // of a complete name
+    if (std::find(kept.begin(), kept.end(), host) != kept.end()) continue;
+    kept.push_back(host);
+    if (const absl::Status status = tls::CheckHosts(kept, mesh_id); !status.ok()) {
+      kLog.Warning("host left out of the certificate",
+                   {{"host", host}, {"reason", std::string(status.message())}});
+      kept.pop_back();
+    }
+  }
+  return kept;
 }
 
 absl::Status BadAnswer(const std::string& address) {
@@ -69,7 +94,8 @@ absl::StatusOr<Enrolment> Enrol(const identity::Token& token, const tls::Private
   request.set_token_secret(token.secret);
   request.set_certificate_request(key.MakeRequest());
   request.set_name(options.name);
-  for (const std::string& host : options.hosts) request.add_hosts(host);
+  for (const std::string& host : Acceptable(options.hosts, pinned->mesh_id()))
+    request.add_hosts(host);
   v1::JoinResponse answer;
   const grpc::Status status = stub->Join(&context, request, &answer);
   if (!status.ok()) return ErrorFrom(status, token.address);
@@ -102,7 +128,7 @@ absl::StatusOr<identity::Certificate> Renew(const tls::Material& material,
   SetDeadline(context, timeout);
   v1::RenewRequest request;
   request.set_certificate_request(material.key.MakeRequest());
-  for (const std::string& host : hosts) request.add_hosts(host);
+  for (const std::string& host : Acceptable(hosts, claims->mesh_id)) request.add_hosts(host);
   v1::RenewResponse answer;
   const grpc::Status status = stub->Renew(&context, request, &answer);
   if (!status.ok()) return ErrorFrom(status, material.ca_address);

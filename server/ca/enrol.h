@@ -25,12 +25,14 @@
 
 namespace peermesh::ca {
 
-inline constexpr Duration kCallTime =
-    std::chrono::seconds(10);  // for each call; a slow disk at the CA included
+// For each call; a slow disk at the CA included.
+inline constexpr Duration kCallTime = std::chrono::seconds(10);
 
 struct EnrolOptions {
   std::string name;
-  std::vector<std::string> hosts;  // for ordinary TLS clients; never identity
+  // For ordinary TLS clients; never identity. What no certificate can hold is left out and logged:
+  // a host must not cost the identity.
+  std::vector<std::string> hosts;
   Duration timeout = kCallTime;
 };
 
@@ -45,8 +47,9 @@ struct Enrolment {
 absl::StatusOr<Enrolment> Enrol(const identity::Token& token, const tls::PrivateKey& key,
                                 const EnrolOptions& options);
 
-// A fresh certificate for the same key from the CA at `material.ca_address`. UNAUTHENTICATED: too
-// old, a token is needed; UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED: try again.
+// A fresh certificate for the same key from the CA at `material.ca_address`. Hosts as for Enrol.
+// UNAUTHENTICATED: too old, a token is needed; UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED:
+// try again.
 absl::StatusOr<identity::Certificate> Renew(const tls::Material& material,
                                             const std::vector<std::string>& hosts,
                                             Duration timeout = kCallTime);

@@ -23,9 +23,6 @@ Instant SteadyNow() {
       std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
-// "ipv4:192.0.2.1:5000" without the port: a caller may take as many of those as it likes.
-std::string AddressOf(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
-
 grpc::Status RateLimited(Duration wait) {
   return MakeError(StatusCode::RESOURCE_EXHAUSTED, "RATE_LIMITED",
                    "Too many requests come from there. Try again a little later.", wait);
@@ -90,7 +87,7 @@ grpc::ServerUnaryReactor* EnrolmentService::Renew(grpc::CallbackServerContext* c
 
 grpc::Status EnrolmentService::DoJoin(const std::string& peer, const v1::JoinRequest& request,
                                       v1::JoinResponse& response) {
-  if (const auto wait = joins_.TryTake(AddressOf(peer), SteadyNow())) return RateLimited(*wait);
+  if (const auto wait = joins_.TryTake(AddressKey(peer), SteadyNow())) return RateLimited(*wait);
   const Authority& authority = *options_.authority;
   if (!identity::IsName(request.name()) || request.name() == kCaName) return BadName();
   const auto spki = tls::KeyOfRequest(request.certificate_request());

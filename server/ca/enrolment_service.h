@@ -5,11 +5,13 @@
 //     checked.
 //   - The format of everything is checked before the token, so a token is judged only in complete
 //     requests; all its faults get one answer, the true one goes to the log.
-//   - Joins are rationed by address, renewals by identity: a commit costs a disk write.
+//   - Joins are rationed by address (an IPv6 one counts as its /64), renewals by identity: a commit
+//     costs a disk write.
 //   - Renewals keep name and role of the certificate that the TLS handshake proved.
 //
-// An attacker without a token gains one SHA-256 and one look-up for each rationed call. Handlers
-// return at once; the work is done on the worker. Thread-safe. Outlives its server.
+// An attacker without a token gains, for each rationed call, the check of one ECDSA signature and
+// one SHA-256, and the database's write lock for one look-up; nothing is written. Handlers return
+// at once; the work is done on the worker. Thread-safe. Outlives its server.
 #ifndef PEERMESH_SERVER_CA_ENROLMENT_SERVICE_H_
 #define PEERMESH_SERVER_CA_ENROLMENT_SERVICE_H_
 

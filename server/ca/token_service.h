@@ -17,10 +17,10 @@
 
 namespace peermesh::ca {
 
-inline constexpr Duration kDefaultTokenLifetime =
-    std::chrono::hours(1);  // long enough to walk to the other host
-inline constexpr Duration kMaxTokenLifetime =
-    std::chrono::hours(24 * 7);  // beyond, nobody remembers it exists
+// Long enough to walk to the other host.
+inline constexpr Duration kDefaultTokenLifetime = std::chrono::hours(1);
+// Beyond, nobody remembers it exists.
+inline constexpr Duration kMaxTokenLifetime = std::chrono::hours(24 * 7);
 inline constexpr Duration kDefaultClientLifetime = std::chrono::hours(24 * 90);
 inline constexpr Duration kMaxClientLifetime = std::chrono::hours(24 * 365);
 

@@ -4,7 +4,7 @@
 
 namespace peermesh::config {
 
-absl::StatusOr<v1::Config> Load(const Sources& sources) {
+absl::StatusOr<v1::Config> Written(const Sources& sources) {
   v1::Config config;
   if (!sources.file.empty()) {
     auto read = ReadFile(sources.file);
@@ -21,8 +21,14 @@ absl::StatusOr<v1::Config> Load(const Sources& sources) {
       return At(setting.path, status);
     }
   }
-  FillDefaults(config, sources.host);
-  if (auto status = Validate(config); !status.ok()) return status;
+  return config;
+}
+
+absl::StatusOr<v1::Config> Load(const Sources& sources) {
+  auto config = Written(sources);
+  if (!config.ok()) return config;
+  FillDefaults(*config, sources.host);
+  if (auto status = Validate(*config); !status.ok()) return status;
   return config;
 }
 

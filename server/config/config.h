@@ -19,6 +19,7 @@
 #ifndef PEERMESH_SERVER_CONFIG_CONFIG_H_
 #define PEERMESH_SERVER_CONFIG_CONFIG_H_
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -31,6 +32,10 @@
 namespace peermesh::config {
 
 inline constexpr std::size_t kMaxFileBytes = 1u << 20;  // a configuration, not a data set
+
+// Life of a peer's certificate: here, and for --certificate-lifetime of the CA.
+inline constexpr std::chrono::seconds kMinCertificateLifetime(1);  // tests of renewal
+inline constexpr std::chrono::seconds kMaxCertificateLifetime = std::chrono::hours(24 * 365);
 
 // One value for one setting, in text.
 struct Setting {
@@ -60,6 +65,10 @@ struct Sources {
 
 // Everything at once: what a main() calls. The result is complete and valid.
 absl::StatusOr<v1::Config> Load(const Sources& sources);
+// Only what somebody wrote, without defaults and checks.
+absl::StatusOr<v1::Config> Written(const Sources& sources);
+// Only what somebody wrote, without defaults and checks.
+absl::StatusOr<v1::Config> Written(const Sources& sources);
 
 // The steps of Load. `name` stands for the file in messages. An empty text is an empty
 // configuration.

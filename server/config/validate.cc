@@ -19,9 +19,7 @@ using google::protobuf::util::TimeUtil;
 constexpr std::size_t kMaxSocketPathBytes = 107;  // sockaddr_un, less the null at the end
 constexpr std::string_view kLongestSocket = "/admin.sock";
 constexpr std::uint32_t kMaxConnections = 65'536;  // more file descriptors than a process gets
-constexpr std::int64_t kMaxDrainSeconds = 3600;    // supervisors lose patience long before
-constexpr std::int64_t kMaxLifetimeSeconds =
-    398ll * 24 * 3600;  // what browsers accept of a certificate
+constexpr std::chrono::seconds kMaxDrain(3600);    // supervisors lose patience long before
 
 bool IsLabel(std::string_view text) {
   if (text.empty() || text.size() > 63 || text.front() == '-' || text.back() == '-') return false;
@@ -159,9 +157,12 @@ void CheckLimits(const v1::Limits& limits, Checker& checker) {
 }
 
 void CheckDuration(std::string_view path, const google::protobuf::Duration& duration,
-                   std::int64_t most_seconds, std::string_view advice, Checker& checker) {
-  if (duration.seconds() < 0 || TimeUtil::DurationToMilliseconds(duration) <= 0 ||
-      duration.seconds() > most_seconds) {
+                   std::chrono::milliseconds least, std::chrono::seconds most,
+                   std::string_view advice, Checker& checker) {
+  // Seconds first: they may be too many to be counted in anything smaller.
+  if (duration.seconds() < 0 || duration.seconds() > most.count() ||
+      TimeUtil::DurationToMilliseconds(duration) < least.count() ||
+      TimeUtil::DurationToMilliseconds(duration) > std::chrono::milliseconds(most).count()) {
     checker.Refuse("{} is {}. Write {}.", path, TimeUtil::ToString(duration), advice);
   }
 }
@@ -204,11 +205,12 @@ absl::Status Validate(const v1::Config& config) {
     checker.Refuse("log.format is '{}'. Write text or json.", config.log().format());
   }
   CheckLimits(config.limits(), checker);
-  CheckDuration("drain_timeout", config.drain_timeout(), kMaxDrainSeconds,
+  CheckDuration("drain_timeout", config.drain_timeout(), std::chrono::milliseconds(1), kMaxDrain,
                 "a duration of up to 1h, such as 5s", checker);
   checker.ListenAddress("ca.listen", config.ca().listen(), "[::]:7444, or 10.0.0.5:7444");
-  CheckDuration("ca.certificate_lifetime", config.ca().certificate_lifetime(), kMaxLifetimeSeconds,
-                "a duration of up to 398d, such as 7d", checker);
+  CheckDuration("ca.certificate_lifetime", config.ca().certificate_lifetime(),
+                kMinCertificateLifetime, kMaxCertificateLifetime,
+                "a duration from 1s to 365d, such as 7d", checker);
   return checker.Result();
 }
 

@@ -20,13 +20,6 @@ WallTime WallNow() {
 
 WallTime ToWall(Instant instant) { return WallNow() + (instant - SteadyNow()); }
 
-Instant ToSteady(WallTime wall) {
-  const auto ahead = wall - WallNow();
-  const Instant now = SteadyNow();
-  if (ahead > kNever - now) return kNever;
-  return now + ahead;
-}
-
 Rng::Seed OsSeed() {
   Rng::Seed seed{};
   std::size_t have = 0;

@@ -28,8 +28,6 @@ Instant SteadyNow();
 WallTime WallNow();
 // The wall time at which the steady clock shows `instant`, by the present relation of the two.
 WallTime ToWall(Instant instant);
-// The reverse; kNever for what lies beyond the clock.
-Instant ToSteady(WallTime wall);
 
 // A seed from the operating system.
 Rng::Seed OsSeed();

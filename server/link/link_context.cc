@@ -24,18 +24,19 @@ LinkStats LinkContext::stats() const {
   return stats_;
 }
 
-node::PeerRecords LinkContext::Verified(std::vector<std::string> encoded) {
+LinkContext::Verification LinkContext::Verify(std::vector<std::string> encoded) {
   const WallTime now = config_.wall();
-  node::PeerRecords verified;
+  Verification result;
   for (std::string& bytes : encoded) {
     {
       const std::lock_guard lock(records_mutex_);
       const auto known = records_.find(bytes);
       if (known != records_.end() && known->second.certificate_expiry > now) {
-        verified.records.push_back(known->second);
+        result.good.records.push_back(known->second);
         continue;
       }
     }
+    ++result.checked;
     wire::RecordVerdict verdict = wire::DecodeSignedRecord(bytes, credentials_.bundle(), now);
     if (!verdict.ok()) {
       Count([](LinkStats& stats) { ++stats.records_dropped; });
@@ -44,9 +45,9 @@ node::PeerRecords LinkContext::Verified(std::vector<std::string> encoded) {
     const std::lock_guard lock(records_mutex_);
     if (records_.size() >= kMaxRecordsKnown) records_.clear();
     records_.insert_or_assign(std::move(bytes), verdict.record());
-    verified.records.push_back(std::move(verdict.record()));
+    result.good.records.push_back(std::move(verdict.record()));
   }
-  return verified;
+  return result;
 }
 
 std::shared_ptr<PeerLink> LinkContext::Add(const std::optional<PeerId>& remote, Queue& queue,

@@ -49,7 +49,11 @@ class LinkContext {
   void Post(node::Input input) { post_(std::move(input)); }
 
   // Those that verify; what was verified before is not verified again. Counts the others.
-  node::PeerRecords Verified(std::vector<std::string> encoded);
+  struct Verification {
+    node::PeerRecords good;
+    std::uint64_t checked = 0;  // signatures that had to be looked at
+  };
+  Verification Verify(std::vector<std::string> encoded);
 
   // A link that begins; it is kept until Remove. Null once stopping, or when there are too many
   // (`remote`: of one peer; unset for dials).

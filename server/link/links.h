@@ -59,8 +59,10 @@ namespace peermesh::link {
 inline constexpr std::size_t kMaxLinksPerPeer = 4;  // one, its replacement, and dials that crossed
 inline constexpr Duration kHandshakeLimit = std::chrono::seconds(5);  // for the accepting side
 // Control frames of one link; a flood is read no faster than this, and so slows down whoever sends
-// it. A busy link sends tens a second; at 20 us each this is 4 % of a core. Guess.
+// it. A busy link sends tens a second; at 20 us each this is 4 % of a core. Guess. A record that
+// has to be verified takes 0.4 ms and counts for as much.
 inline constexpr std::uint64_t kControlFramesPerSecond = 2000, kControlFramesBurst = 4000;
+inline constexpr std::uint64_t kFramesPerRecord = 20;
 inline constexpr Duration kLinger = std::chrono::seconds(1);  // for closing in good order
 
 struct LinksConfig {

@@ -172,14 +172,14 @@ void PeerLink::UpIfComplete() {
     if (control_.closed || data_.closed) return;  // whoever was told so gives up the handshake
     phase_ = Phase::kUp;
     queue_.CancelTimer(timer_);
+    Enqueue(MakeUpLocked(), 1);  // before anybody can find the link up and end it
   }
   context_->Count([&](LinkStats& stats) { ++(inbound() ? stats.up_inbound : stats.up_outbound); });
-  Emit(MakeUp(), After::kReadControl);
+  PostFacts();
 }
 
-node::LinkUp PeerLink::MakeUp() const {
+node::LinkUp PeerLink::MakeUpLocked() const {
   const LinksConfig& config = context_->config();
-  const std::lock_guard lock(mutex_);
   node::LinkUp up;
   up.link = id_;
   up.peer = remote_.id;

@@ -150,25 +150,25 @@ void PeerLink::OnControlFrame(const std::string& bytes) {
   }
   if (std::holds_alternative<wire::UnknownKind>(*received)) {
     context_->Count([](LinkStats& stats) { ++stats.unknown_frames; });
-    return ReadControl();
+    return ReadControl(1);
   }
   if (auto* records = std::get_if<wire::EncodedRecords>(&*received)) {
-    node::PeerRecords verified = context_->Verified(std::move(records->records));
-    return Emit(node::ControlIn{id_, std::move(verified)}, After::kReadControl);
+    auto [good, checked] = context_->Verify(std::move(records->records));
+    return Emit(node::ControlIn{id_, std::move(good)}, 1 + kFramesPerRecord * checked);
   }
-  Emit(node::ControlIn{id_, std::move(std::get<node::ControlFrame>(*received))},
-       After::kReadControl);
+  Emit(node::ControlIn{id_, std::move(std::get<node::ControlFrame>(*received))}, 1);
 }
 
-void PeerLink::ReadControl() {
+void PeerLink::ReadControl(std::uint64_t cost) {
   static const limits::Rate rate =
       limits::Rate::PerSecond(kControlFramesPerSecond, kControlFramesBurst);
   const Instant now = context_->config().now();
-  const auto until = control_rate_.TryTake(rate, 1, now);
+  const auto units = static_cast<std::int64_t>(std::min(cost, kControlFramesBurst));
+  const auto until = control_rate_.TryTake(rate, units, now);
   if (!until) return StreamOf(Lane::kControl)->Read();
   context_->Count([](LinkStats& stats) { ++stats.control_delayed; });
-  queue_.SetTimer(Queue::Clock::now() + (*until - now), [weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->ReadControl();
+  queue_.SetTimer(Queue::Clock::now() + (*until - now), [weak = weak_from_this(), cost] {
+    if (const auto self = weak.lock()) self->ReadControl(cost);
   });
 }
 
@@ -272,14 +272,24 @@ void PeerLink::Down(DownReason reason) {
 
 // --- Facts and timers ----------------------------------------------------------------------------
 
-void PeerLink::Emit(node::Input input, After after) {
+void PeerLink::Emit(node::Input input, std::uint64_t read_cost) {
+  Enqueue(std::move(input), read_cost);
+  PostFacts();
+}
+
+void PeerLink::Enqueue(node::Input input, std::uint64_t read_cost) {
+  const std::lock_guard lock(facts_mutex_);
+  if (last_) return;
+  last_ = std::holds_alternative<node::LinkDown>(input) ||
+          std::holds_alternative<node::DialFailed>(input);
+  facts_.push_back({std::move(input), read_cost});
+}
+
+// Unless somebody else is at it, who then posts ours too.
+void PeerLink::PostFacts() {
   {
     const std::lock_guard lock(facts_mutex_);
-    if (last_) return;
-    last_ = std::holds_alternative<node::LinkDown>(input) ||
-            std::holds_alternative<node::DialFailed>(input);
-    facts_.push_back({std::move(input), after});
-    if (posting_) return;
+    if (posting_ || facts_.empty()) return;
     posting_ = true;
     context_->PostingBegan();
   }
@@ -296,7 +306,7 @@ void PeerLink::Emit(node::Input input, After after) {
       facts_.pop_front();
     }
     context_->Post(std::move(fact.input));
-    if (fact.after == After::kReadControl) ReadControl();
+    if (fact.read_cost > 0) ReadControl(fact.read_cost);
   }
   context_->PostingEnded();
 }

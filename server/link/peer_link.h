@@ -67,10 +67,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
  private:
   enum class Phase : std::uint8_t { kHello, kJoin, kUp, kLeaving, kClosing, kDown };
-  enum class After : std::uint8_t { kNothing, kReadControl };
   struct Fact {
     node::Input input;
-    After after = After::kNothing;
+    std::uint64_t read_cost = 0;  // what to pay before the next control frame is read; 0: no read
   };
   struct LaneState {
     std::shared_ptr<Stream> stream;
@@ -97,10 +96,10 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void OpenData(const std::string& token);
   void OnDataHello(const std::shared_ptr<const std::string>& bytes);
   void UpIfComplete();
-  node::LinkUp MakeUp() const;
+  node::LinkUp MakeUpLocked() const;
 
   // Reads the next control frame, later if they come too fast.
-  void ReadControl();
+  void ReadControl(std::uint64_t cost);
   bool handshaking() const { return phase_ == Phase::kHello || phase_ == Phase::kJoin; }  // locked
   void OnControlFrame(const std::string& bytes);
   void OnDataFrame(const std::shared_ptr<const std::string>& bytes);
@@ -112,7 +111,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   // Ends a handshake: the accepting side counts and answers `fault`, the dialler reports `failure`.
   void Fail(HandshakeFault fault, node::DialFailure failure);
   void Down(node::DownReason reason);
-  void Emit(node::Input input, After after = After::kNothing);
+  void Emit(node::Input input, std::uint64_t read_cost = 0);
+  void Enqueue(node::Input input, std::uint64_t read_cost);
+  void PostFacts();
   void SetTimerLocked(Duration limit, void (PeerLink::*then)());
   void HandshakeOver();
 

@@ -141,8 +141,9 @@ class RpcServer::Impl {
       stopping_ = true;
     }
     if (server_ == nullptr) return;
-    const Watchdog watchdog(grace + options_.watchdog, [this] { Stuck(); });
+    // The cutter first: its end is not part of what the watchdog watches.
     const Watchdog cutter(grace + kCancelPatience, [this] { CutConnections(); });
+    const Watchdog watchdog(grace + options_.watchdog, [this] { Stuck(); });
     server_->GetHealthCheckService()->Shutdown();
     server_->Shutdown(std::chrono::system_clock::now() + grace);
     {

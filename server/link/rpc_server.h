@@ -45,13 +45,13 @@ namespace peermesh::link {
 
 inline constexpr int kMeshStreams = 64;   // for each connection; a link takes one
 inline constexpr int kAppStreams = 1024;  // for each connection; applications multiplex
-inline constexpr std::size_t kMaxCancels =
-    200;  // an application that ends 200 calls in ten seconds is broken. Guess.
+// An application that ends 200 calls in ten seconds is broken. Guess.
+inline constexpr std::size_t kMaxCancels = 200;
 inline constexpr Duration kCancelWindow = std::chrono::seconds(10);
-inline constexpr std::size_t kMaxCancellers =
-    4096;  // connections watched at once; net::Caps allows fewer
-inline constexpr int kCallsWaited =
-    8;  // for each queue: calls that may arrive while one is being taken
+// Connections watched at once; net::Caps allows fewer.
+inline constexpr std::size_t kMaxCancellers = 4096;
+// For each queue: calls that may arrive while one is being taken.
+inline constexpr int kCallsWaited = 8;
 inline constexpr Duration kWatchdog = std::chrono::seconds(2);
 inline constexpr int kStuckExitCode = 70;  // EX_SOFTWARE of sysexits.h
 

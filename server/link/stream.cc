@@ -44,6 +44,9 @@ void Stream::Accept(std::shared_ptr<StreamHandler> handler) {
 void Stream::SetWriteDeadline(std::optional<Duration> deadline) {
   const std::lock_guard lock(mutex_);
   write_deadline_ = deadline;
+  if (!writing_ || half_closing_) return;
+  write_due_.reset();
+  DueLocked(deadline);
 }
 
 void Stream::Read() {

@@ -116,7 +116,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // Serving side: takes the call. Once, before `on_call` returns; a call that is neither accepted
   // nor finished there is answered UNIMPLEMENTED.
   void Accept(std::shared_ptr<StreamHandler> handler);
-  // For writes from now on; none: the reader may take its time.
+  // For the write under way and those to come; none: the reader may take its time.
   void SetWriteDeadline(std::optional<Duration> deadline);
 
   // Asks for one message.

@@ -33,8 +33,9 @@ namespace {
 constexpr int kAcceptBatch = 64;
 // Pause after an accept error that another try at once would only repeat.
 constexpr Duration kBackOff = std::chrono::milliseconds(50);
-// gRPC's own deadline for a handshake is as long as ours and may come first.
-constexpr Duration kDeadlineSlack = std::chrono::milliseconds(200);
+// gRPC's own deadline for a handshake is as long as ours, but it comes a little before or after it.
+constexpr Duration kDeadlineEarly = std::chrono::milliseconds(200);
+constexpr Duration kDeadlineLate = std::chrono::seconds(1);
 // What an epoll event belongs to: the top bit marks listeners, 0 is the wake-up, the rest are
 // connection ids.
 constexpr std::uint64_t kListenerBit = std::uint64_t{1} << 63;
@@ -55,6 +56,7 @@ const char* ToString(Unproven how) {
     case Unproven::kTimeout: return "timeout";
     case Unproven::kNotTls: return "not_tls";
     case Unproven::kOldTls: return "old_tls";
+    case Unproven::kCrowdedOut: return "crowded_out";
   }
   return "";
 }
@@ -70,8 +72,9 @@ class Acceptor::Impl {
   void StopListening();
   void Stop();
 
-  void Established(ConnectionId id);
+  void Established(ConnectionId id, WallTime expires);
   bool Cut(ConnectionId id);
+  std::size_t CutExpired(WallTime now);
   std::optional<ConnectionId> FindByPeer(const std::string& peer) const;
   std::vector<ConnectionInfo> Connections() const;
   std::vector<ListenerStats> Stats() const;
@@ -100,6 +103,8 @@ class Acceptor::Impl {
     std::string peer;
     std::string cap_key;
     Instant opened{};
+    Instant handed_over{};
+    WallTime expires = WallTime::max();  // of its certificate, once that is known
     Instant deadline = kNever;  // of the handshake, or of the time after the other side closed
     bool handshaking = true;
     bool established = false;
@@ -116,6 +121,7 @@ class Acceptor::Impl {
   void AcceptFrom(Listener& listener);
   Next AcceptOne(std::unique_lock<std::mutex>& lock, Listener& listener);
   Next AfterError(Listener& listener, int error);
+  bool PushOut(Listener& listener, const std::string& newcomer);
   bool Register(Listener& listener, int fd, std::string cap_key, Accepted& accepted);
   void HandOver(std::unique_lock<std::mutex>& lock, Listener& listener, Accepted accepted);
   void OnConnectionEvent(std::unique_lock<std::mutex>& lock, ConnectionId id, std::uint32_t events);
@@ -123,6 +129,8 @@ class Acceptor::Impl {
   bool Watch(ConnectionId id, const Connection& connection, int operation);
   void SetDeadline(ConnectionId id, Connection& connection, Instant deadline);
   void EndHandshake(Connection& connection);
+  static bool Shut(Connection& connection);
+  std::optional<Unproven> HowItFailed(const Connection& connection) const;
   void Forget(Connections_::iterator it);
   bool OnAcceptThread() const { return std::this_thread::get_id() == accept_thread_; }
 
@@ -309,7 +317,10 @@ Acceptor::Impl::Next Acceptor::Impl::AcceptOne(std::unique_lock<std::mutex>& loc
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) return AfterError(listener, errno);
   std::string cap_key = CapKey(address);
-  const Admission::Verdict verdict = listener.admission.TryAdmit(cap_key, SteadyNow());
+  Admission::Verdict verdict = listener.admission.TryAdmit(cap_key, SteadyNow());
+  if (!verdict.admitted && verdict.refusal == Refusal::kHandshakes && PushOut(listener, cap_key)) {
+    verdict = listener.admission.TryAdmit(cap_key, SteadyNow());
+  }
   if (!verdict.admitted) {
     ++listener.stats.refused[static_cast<std::size_t>(verdict.refusal)];
     Refuse(fd);
@@ -340,7 +351,6 @@ void Acceptor::Impl::HandOver(std::unique_lock<std::mutex>& lock, Listener& list
 
 Acceptor::Impl::Next Acceptor::Impl::AfterError(Listener& listener, int error) {
   if (error == EAGAIN || error == EWOULDBLOCK) return Next::kEmpty;
-  ++listener.stats.accept_errors;
   if (error == EMFILE || error == ENFILE) {
     if (reserve_ >= 0) close(reserve_);
     const int fd = accept4(listener.socket.fd, nullptr, nullptr, SOCK_CLOEXEC);
@@ -356,6 +366,22 @@ Acceptor::Impl::Next Acceptor::Impl::AfterError(Listener& listener, int error) {
   return Next::kMore;
 }
 
+bool Acceptor::Impl::PushOut(Listener& listener, const std::string& newcomer) {
+  const auto address = listener.admission.Busiest(newcomer);
+  if (!address) return false;
+  for (const auto& [deadline, id] : timers_) {  // every handshake has one, the oldest first
+    const auto it = connections_.find(id);
+    Connection& connection = it->second;
+    if (connection.listener != &listener || !connection.handshaking) continue;
+    if (connection.cap_key != *address) continue;
+    connection.end = Unproven::kCrowdedOut;
+    shutdown(connection.dup, SHUT_RDWR);
+    Forget(it);
+    return true;
+  }
+  return false;
+}
+
 bool Acceptor::Impl::Register(Listener& listener, int fd, std::string cap_key, Accepted& accepted) {
   const ConnectionId id{++last_id_};
   Connection connection;
@@ -364,7 +390,7 @@ bool Acceptor::Impl::Register(Listener& listener, int fd, std::string cap_key, A
   if (listener.options.tls) connection.held = fd;
   if (connection.dup < 0 || !Watch(id, connection, EPOLL_CTL_ADD)) {
     if (connection.dup >= 0) close(connection.dup);
-    listener.admission.HandshakeOver();
+    listener.admission.HandshakeOver(cap_key);
     listener.admission.Release(cap_key);
     return false;
   }
@@ -372,7 +398,7 @@ bool Acceptor::Impl::Register(Listener& listener, int fd, std::string cap_key, A
   accepted.id = id;
   connection.peer = accepted.peer;
   connection.cap_key = std::move(cap_key);
-  connection.opened = SteadyNow();
+  connection.opened = connection.handed_over = SteadyNow();
   if (listener.socket.unix_path.empty()) by_peer_[accepted.peer] = id;
   Connection& kept = connections_.emplace(id, std::move(connection)).first->second;
   SetDeadline(id, kept, kept.opened + times_.handshake);
@@ -427,6 +453,8 @@ void Acceptor::Impl::OnFirstBytes(std::unique_lock<std::mutex>& lock, Connection
     case FirstBytes::kTls: break;
   }
   Accepted accepted{std::exchange(connection.held, -1), it->first, connection.peer};
+  connection.handed_over = SteadyNow();
+  SetDeadline(it->first, connection, connection.handed_over + times_.handshake);
   PM_CHECK(Watch(it->first, connection, EPOLL_CTL_MOD));
   HandOver(lock, *connection.listener, std::move(accepted));
 }
@@ -440,7 +468,16 @@ void Acceptor::Impl::SetDeadline(ConnectionId id, Connection& connection, Instan
 void Acceptor::Impl::EndHandshake(Connection& connection) {
   if (!connection.handshaking) return;
   connection.handshaking = false;
-  connection.listener->admission.HandshakeOver();
+  connection.listener->admission.HandshakeOver(connection.cap_key);
+}
+
+std::optional<Unproven> Acceptor::Impl::HowItFailed(const Connection& connection) const {
+  if (connection.established || !connection.listener->socket.unix_path.empty()) return std::nullopt;
+  if (connection.end != Unproven::kEnded || connection.held >= 0) return connection.end;
+  const Duration lived = SteadyNow() - connection.handed_over;
+  // gRPC would have ended it by now if it had not proved itself: it was content never to call.
+  if (lived > times_.handshake + kDeadlineLate) return std::nullopt;
+  return lived + kDeadlineEarly >= times_.handshake ? Unproven::kTimeout : Unproven::kEnded;
 }
 
 void Acceptor::Impl::Forget(Connections_::iterator it) {
@@ -450,10 +487,8 @@ void Acceptor::Impl::Forget(Connections_::iterator it) {
   connection.listener->admission.Release(connection.cap_key);
   ++connection.listener->stats.closed;
   if (connection.cut) ++connection.listener->stats.cut;
-  if (!connection.established && connection.listener->socket.unix_path.empty()) {
-    const bool late = SteadyNow() + kDeadlineSlack >= connection.opened + times_.handshake;
-    if (late && connection.end == Unproven::kEnded) connection.end = Unproven::kTimeout;
-    ++connection.listener->stats.unproven[static_cast<std::size_t>(connection.end)];
+  if (const auto how = HowItFailed(connection)) {
+    ++connection.listener->stats.unproven[static_cast<std::size_t>(*how)];
   }
   // epoll watches the connection, not the descriptor: closing the dup alone would leave it watched.
   epoll_ctl(epoll_, EPOLL_CTL_DEL, connection.dup, nullptr);
@@ -464,11 +499,12 @@ void Acceptor::Impl::Forget(Connections_::iterator it) {
   connections_.erase(it);
 }
 
-void Acceptor::Impl::Established(ConnectionId id) {
+void Acceptor::Impl::Established(ConnectionId id, WallTime expires) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto it = connections_.find(id);
   if (it == connections_.end() || it->second.established) return;
   it->second.established = true;
+  it->second.expires = expires;
   if (!it->second.handshaking) return;
   EndHandshake(it->second);
   SetDeadline(id, it->second, kNever);
@@ -477,9 +513,19 @@ void Acceptor::Impl::Established(ConnectionId id) {
 bool Acceptor::Impl::Cut(ConnectionId id) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto it = connections_.find(id);
-  if (it == connections_.end() || it->second.cut) return false;
-  it->second.cut = true;
-  shutdown(it->second.dup, SHUT_RDWR);  // epoll tells when it has ended
+  return it != connections_.end() && Shut(it->second);
+}
+
+std::size_t Acceptor::Impl::CutExpired(WallTime now) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::size_t cut = 0;
+  for (auto& [id, connection] : connections_) cut += connection.expires <= now && Shut(connection);
+  return cut;
+}
+
+bool Acceptor::Impl::Shut(Connection& connection) {
+  if (std::exchange(connection.cut, true)) return false;
+  shutdown(connection.dup, SHUT_RDWR);  // epoll tells when it has ended
   return true;
 }
 
@@ -542,7 +588,8 @@ absl::StatusOr<std::string> Acceptor::Listen(ListenOptions options, Handler hand
 void Acceptor::Start(const std::string& thread_name) { impl_->Start(thread_name); }
 void Acceptor::StopListening() { impl_->StopListening(); }
 void Acceptor::Stop() { impl_->Stop(); }
-void Acceptor::Established(ConnectionId id) { impl_->Established(id); }
+void Acceptor::Established(ConnectionId id, WallTime expires) { impl_->Established(id, expires); }
+std::size_t Acceptor::CutExpired(WallTime now) { return impl_->CutExpired(now); }
 bool Acceptor::Cut(ConnectionId id) { return impl_->Cut(id); }
 std::optional<ConnectionId> Acceptor::FindByPeer(const std::string& peer) const {
   return impl_->FindByPeer(peer);

@@ -9,8 +9,10 @@
 //    the waiting connection and close it, so nobody hangs; then accepting pauses for a moment.
 //  * A connection to a TLS listener is held until its first bytes are there: what cannot become
 //    TLS 1.3 ends here, and silence costs a descriptor and nothing of gRPC.
-//  * A connection counts as a handshake until Established(), at most 5 s. Then it is closed if it
-//    is still held, else gRPC's own deadline does.
+//  * A connection counts as a handshake until Established(), at most 5 s while it is held and 5 s
+//    from then on. Then it is closed if it is still held, else gRPC's own deadline does.
+//  * When max_handshakes are under way, a newcomer pushes out the oldest one of the address that
+//    has the most, if that has more than its own: a few addresses cannot shut out all others.
 //  * A dup() of each connection is kept: shutdown() on it is the only way to cut a connection gRPC
 //    holds. It is closed when the connection ends, which the kernel tells without our reading.
 //  * A refused connection is reset, not closed: it must not leave a TIME_WAIT entry behind.
@@ -64,15 +66,16 @@ struct ConnectionInfo {
   bool established = false;
 };
 
-// How a connection ended that was never Established(). TCP only: a socket's permissions prove
-// enough.
+// How a connection ended within the time for a handshake and without Established(). TCP only: a
+// socket's permissions prove enough.
 enum class Unproven : std::uint8_t {
-  kEnded,    // by either side: a refused certificate, a client that went away
-  kTimeout,  // after all the time a handshake may take
-  kNotTls,   // its first bytes were no ClientHello
-  kOldTls,   // it did not offer TLS 1.3
+  kEnded,       // by either side: a refused certificate, a client that went away
+  kTimeout,     // after all the time a handshake may take
+  kNotTls,      // its first bytes were no ClientHello
+  kOldTls,      // it did not offer TLS 1.3
+  kCrowdedOut,  // for a newcomer, when too many were under way
 };
-inline constexpr std::size_t kUnprovenCount = 4;
+inline constexpr std::size_t kUnprovenCount = 5;
 // lower_snake, as in metric labels: "not_tls".
 const char* ToString(Unproven how);
 
@@ -83,10 +86,9 @@ struct ListenerStats {
   std::uint64_t closed = 0;                              // of those
   std::uint64_t cut = 0;                                 // of those, by Cut()
   std::array<std::uint64_t, kUnprovenCount> unproven{};  // of those closed, by Unproven
-  std::uint64_t accept_errors = 0;
-  RefusalCounts refused{};     // by net::Refusal
-  std::size_t open = 0;        // now
-  std::size_t handshakes = 0;  // now
+  RefusalCounts refused{};                               // by net::Refusal
+  std::size_t open = 0;                                  // now
+  std::size_t handshakes = 0;                            // now
 };
 
 // A connection that has not proved itself after `handshake` is closed if gRPC does not have it yet;
@@ -119,8 +121,10 @@ class Acceptor {
   // handler.
   void Stop();
 
-  // The handshake is complete: the connection proved who it is.
-  void Established(ConnectionId id);
+  // The handshake is complete: the connection proved who it is, by a certificate good until then.
+  void Established(ConnectionId id, WallTime expires = WallTime::max());
+  // Cuts the connections whose certificate has run out. Returns how many.
+  std::size_t CutExpired(WallTime now);
   // Ends the connection at once. False if it is gone already.
   bool Cut(ConnectionId id);
   // By the text of `Accepted::peer`. Nothing for unix sockets: all their clients have the same

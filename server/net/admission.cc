@@ -19,7 +19,6 @@ const char* ToString(Refusal refusal) {
 
 Admission::Verdict Admission::TryAdmit(const std::string& address, Instant now) {
   if (open_ >= caps_.max_connections) return {false, Refusal::kTotal};
-  if (handshakes_ >= caps_.max_handshakes) return {false, Refusal::kHandshakes};
   auto it = addresses_.find(address);
   if (it == addresses_.end()) {
     if (addresses_.size() >= kMaxTrackedAddresses && !MakeRoom(now)) return {false, Refusal::kRate};
@@ -27,16 +26,34 @@ Admission::Verdict Admission::TryAdmit(const std::string& address, Instant now) 
   }
   Entry& entry = it->second;
   if (entry.open >= caps_.max_per_address) return {false, Refusal::kPerAddress};
-  if (entry.bucket.TryTake(caps_.handshakes, 1, now)) return {false, Refusal::kRate};
+  if (entry.bucket.RefusedUntil(caps_.handshakes, 1, now)) return {false, Refusal::kRate};
+  if (handshakes_ >= caps_.max_handshakes) return {false, Refusal::kHandshakes};
+  const auto refused = entry.bucket.TryTake(caps_.handshakes, 1, now);
+  PM_CHECK(!refused);
   ++entry.open;
+  ++entry.handshakes;
   ++open_;
   ++handshakes_;
   return {true, {}};
 }
 
-void Admission::HandshakeOver() {
-  PM_CHECK(handshakes_ > 0);
+void Admission::HandshakeOver(const std::string& address) {
+  const auto it = addresses_.find(address);
+  PM_CHECK(it != addresses_.end() && it->second.handshakes > 0 && handshakes_ > 0);
+  --it->second.handshakes;
   --handshakes_;
+}
+
+std::optional<std::string> Admission::Busiest(const std::string& newcomer) const {
+  const auto own = addresses_.find(newcomer);
+  std::size_t most = own == addresses_.end() ? 0 : own->second.handshakes;
+  std::optional<std::string> busiest;
+  for (const auto& [address, entry] : addresses_) {
+    if (entry.handshakes <= most) continue;
+    most = entry.handshakes;
+    busiest = address;
+  }
+  return busiest;
 }
 
 void Admission::Release(const std::string& address) {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "mesh/base/id.h"
@@ -35,14 +36,16 @@ struct Caps {
   limits::Rate handshakes = limits::Rate::PerSecond(8, 32);
 
   // For unix sockets: all callers share one address and have passed the permissions of the file.
-  static Caps Local() { return Caps{1024, 1024, 1024, limits::Rate{}}; }
+  static Caps Local(std::size_t connections = 1024) {
+    return Caps{connections, connections, connections, limits::Rate{}};
+  }
 };
 
 // Why a connection was refused.
 enum class Refusal : std::uint8_t {
   kTotal,          // max_connections
   kPerAddress,     // max_per_address
-  kHandshakes,     // max_handshakes
+  kHandshakes,     // max_handshakes, and nothing else speaks against it
   kRate,           // handshakes, or too many addresses at once
   kNoDescriptors,  // the process is out of file descriptors
 };
@@ -62,7 +65,10 @@ class Admission {
   };
   [[nodiscard]] Verdict TryAdmit(const std::string& address, Instant now);
   // The handshake of an admitted connection ended, in whatever way.
-  void HandshakeOver();
+  void HandshakeOver(const std::string& address);
+  // Where room for a handshake can be made fairly: the address that has the most under way, if
+  // those are more than `newcomer` has.
+  std::optional<std::string> Busiest(const std::string& newcomer) const;
   // An admitted connection ended.
   void Release(const std::string& address);
 
@@ -73,6 +79,7 @@ class Admission {
  private:
   struct Entry {
     std::size_t open = 0;
+    std::size_t handshakes = 0;
     limits::Gcra bucket;
   };
   bool Forgettable(const Entry& entry, Instant now) const;

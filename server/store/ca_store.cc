@@ -132,7 +132,8 @@ absl::Status CaStore::Forget(WallTime now) {
 }
 
 absl::Status CaStore::AddToken(const NewToken& token) {
-  Transaction transaction(*database_);
+  auto transaction = Transaction::Begin(*database_);
+  if (!transaction.ok()) return transaction.status();
   if (absl::Status status = Forget(token.created); !status.ok()) return status;
   {
     Statement count(database_->handle(),
@@ -159,7 +160,7 @@ absl::Status CaStore::AddToken(const NewToken& token) {
           .Bind(Join(token.seeds))
           .Run();
   if (!status.ok()) return status;
-  return transaction.Commit();
+  return transaction->Commit();
 }
 
 absl::StatusOr<std::vector<TokenRecord>> CaStore::ListTokens(WallTime now) {
@@ -177,7 +178,8 @@ absl::StatusOr<std::vector<TokenRecord>> CaStore::ListTokens(WallTime now) {
 }
 
 absl::StatusOr<TokenRecord> CaStore::RevokeToken(std::string_view id, WallTime now) {
-  Transaction transaction(*database_);
+  auto transaction = Transaction::Begin(*database_);
+  if (!transaction.ok()) return transaction.status();
   TokenRecord record;
   {
     Statement select(database_->handle(),
@@ -191,7 +193,8 @@ absl::StatusOr<TokenRecord> CaStore::RevokeToken(std::string_view id, WallTime n
   }
   if (record.state == TokenState::kRedeemed || record.state == TokenState::kAbused) {
     return absl::FailedPreconditionError(
-        "The token has been used; revoking it changes nothing. Deny the peer that holds it.");
+        "The token has been used; revoking it changes nothing. `peermesh token ls` shows who holds "
+        "it.");
   }
   if (record.state == TokenState::kIssued) {
     record.state = TokenState::kRevoked;
@@ -202,7 +205,7 @@ absl::StatusOr<TokenRecord> CaStore::RevokeToken(std::string_view id, WallTime n
             .Run();
     if (!status.ok()) return status;
   }
-  if (absl::Status status = transaction.Commit(); !status.ok()) return status;
+  if (absl::Status status = transaction->Commit(); !status.ok()) return status;
   return record;
 }
 
@@ -215,7 +218,8 @@ absl::Status CaStore::RefuseToken(TokenFault fault) {
 absl::StatusOr<Redeemed> CaStore::Redeem(const Redemption& redemption, WallTime now,
                                          const Issue& issue) {
   last_fault_ = TokenFault::kNone;
-  Transaction transaction(*database_);
+  auto transaction = Transaction::Begin(*database_);
+  if (!transaction.ok()) return transaction.status();
   const auto stub = LoadStub(*database_, redemption.token_id, now);
   if (!stub.ok()) return stub.status();
   const std::string hash = HashOf(redemption.token_secret);
@@ -232,7 +236,7 @@ absl::StatusOr<Redeemed> CaStore::Redeem(const Redemption& redemption, WallTime 
       return Redeemed{*certificate, stub->seeds, true};
     }
     absl::Status status = MarkAbused(*database_, token.id);
-    if (status.ok()) status = transaction.Commit();
+    if (status.ok()) status = transaction->Commit();
     return status.ok() ? RefuseToken(TokenFault::kAbused) : status;
   }
   if (token.state == TokenState::kAbused) return RefuseToken(TokenFault::kAbused);
@@ -244,17 +248,18 @@ absl::StatusOr<Redeemed> CaStore::Redeem(const Redemption& redemption, WallTime 
   const auto certificate = IssueNamed(redemption.key_id, redemption.name, now, issue);
   if (!certificate.ok()) return certificate.status();
   absl::Status status = MarkRedeemed(*database_, redemption, redemption.name, *certificate);
-  if (status.ok()) status = transaction.Commit();
+  if (status.ok()) status = transaction->Commit();
   if (!status.ok()) return status;
   return Redeemed{*certificate, stub->seeds, false};
 }
 
 absl::StatusOr<Certificate> CaStore::IssueFor(const PeerId& key_id, const std::string& name,
                                               WallTime now, const Issue& issue) {
-  Transaction transaction(*database_);
+  auto transaction = Transaction::Begin(*database_);
+  if (!transaction.ok()) return transaction.status();
   const auto certificate = IssueNamed(key_id, name, now, issue);
   if (!certificate.ok()) return certificate.status();
-  if (absl::Status status = transaction.Commit(); !status.ok()) return status;
+  if (absl::Status status = transaction->Commit(); !status.ok()) return status;
   return certificate;
 }
 

@@ -37,11 +37,11 @@
 
 namespace peermesh::store {
 
-inline constexpr std::size_t kMaxTokens =
-    10'000;  // redeemable at once; a mesh has at most 4,096 peers
+// Redeemable at once; a mesh has at most 4,096 peers.
+inline constexpr std::size_t kMaxTokens = 10'000;
 inline constexpr std::size_t kMaxListedTokens = 10'000;
-inline constexpr Duration kTokenMemory =
-    std::chrono::hours(24 * 30);  // for people who ask what happened
+// For people who ask what happened.
+inline constexpr Duration kTokenMemory = std::chrono::hours(24 * 30);
 inline constexpr Duration kLogMemory = std::chrono::hours(24 * 365);
 // How long after its expiry a certificate may be renewed, and its name is kept for it.
 inline constexpr Duration kRenewalAllowance = std::chrono::hours(24 * 7);

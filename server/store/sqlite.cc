@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "mesh/base/check.h"
 
@@ -44,7 +45,8 @@ absl::Status CreatePrivate(const std::string& path) {
 
 absl::Status Migrate(Database& database, const std::string& path,
                      std::span<const char* const> migrations) {
-  Transaction transaction(database);
+  auto transaction = Transaction::Begin(database);
+  if (!transaction.ok()) return transaction.status();
   std::int64_t version = 0;
   {
     Statement statement(database.handle(), "PRAGMA user_version");
@@ -65,7 +67,7 @@ absl::Status Migrate(Database& database, const std::string& path,
   }
   const auto status = database.Execute(fmt::format("PRAGMA user_version = {}", newest).c_str());
   if (!status.ok()) return status;
-  return transaction.Commit();
+  return transaction->Commit();
 }
 
 }  // namespace
@@ -155,19 +157,23 @@ absl::Status Database::Execute(const char* sql) {
 
 std::int64_t Database::changes() const { return sqlite3_changes64(handle_); }
 
-Transaction::Transaction(Database& database)
-    : database_(database), begun_(database.Execute("BEGIN IMMEDIATE")), open_(begun_.ok()) {}
+absl::StatusOr<Transaction> Transaction::Begin(Database& database) {
+  if (absl::Status status = database.Execute("BEGIN IMMEDIATE"); !status.ok()) return status;
+  return Transaction(database);
+}
+
+Transaction::Transaction(Transaction&& other) noexcept
+    : database_(std::exchange(other.database_, nullptr)) {}
 
 Transaction::~Transaction() {
   // A failed commit may have rolled back already; SQLite then only complains.
-  if (open_) database_.Execute("ROLLBACK").IgnoreError();
+  if (database_ != nullptr) database_->Execute("ROLLBACK").IgnoreError();
 }
 
 absl::Status Transaction::Commit() {
-  if (!begun_.ok()) return begun_;
-  PM_CHECK(open_);
-  absl::Status status = database_.Execute("COMMIT");
-  if (status.ok()) open_ = false;
+  PM_CHECK(database_ != nullptr);
+  absl::Status status = database_->Execute("COMMIT");
+  if (status.ok()) database_ = nullptr;
   return status;
 }
 

@@ -80,18 +80,17 @@ class Database {
 // Rolled back unless committed. IMMEDIATE: a writer waits at the beginning, never in the middle.
 class Transaction {
  public:
-  explicit Transaction(Database& database);
+  static absl::StatusOr<Transaction> Begin(Database& database);
+  Transaction(Transaction&& other) noexcept;
+  Transaction& operator=(Transaction&&) = delete;
   ~Transaction();
-  Transaction(const Transaction&) = delete;
-  Transaction& operator=(const Transaction&) = delete;
 
-  // Durable when it returns OK. Also reports a begin that failed.
+  // Durable when it returns OK.
   absl::Status Commit();
 
  private:
-  Database& database_;
-  absl::Status begun_;
-  bool open_ = false;
+  explicit Transaction(Database& database) : database_(&database) {}
+  Database* database_;  // null once committed or moved from
 };
 
 }  // namespace peermesh::store

@@ -10,7 +10,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <mutex>
 #include <utility>
 
@@ -63,11 +65,8 @@ class Verifier final : public ge::ExternalCertificateVerifier {
       *status = grpc::Status::OK;
       return true;
     }
-    Verdict verdict = identity::Verify(pem, trust_->bundle, Now(), rules_.options);
+    const Verdict verdict = identity::Verify(pem, trust_->bundle, Now(), rules_.options);
     const auto& hooks = trust_->hooks;
-    if (verdict.ok() && hooks.is_denied && hooks.is_denied(verdict.identity())) {
-      verdict = Refusal::kDenied;
-    }
     if (verdict.ok()) {
       *status = grpc::Status::OK;
     } else {
@@ -105,17 +104,25 @@ class MemoryFile {
     if (fd_ >= 0) close(fd_);
   }
 
-  void Replace(std::string_view bytes) {
-    const int fresh = memfd_create("peermesh-credentials", MFD_CLOEXEC);
-    PM_CHECK(fresh >= 0);
+  // RESOURCE_EXHAUSTED, and nothing changes, if there is no descriptor or memory for it.
+  absl::Status Replace(std::string_view bytes) {
     PM_CHECK(!bytes.empty());  // gRPC aborts on an empty one
-    PM_CHECK(write(fresh, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+    const int fresh = memfd_create("peermesh-credentials", MFD_CLOEXEC);
+    if (fresh < 0 ||
+        write(fresh, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
+      const int error = errno;
+      if (fresh >= 0) close(fresh);
+      return absl::ResourceExhaustedError(std::string("Cannot keep the certificate in memory: ") +
+                                          std::strerror(error) +
+                                          ". Raise the limit of open files, or free memory.");
+    }
     if (fd_ < 0) {
       fd_ = fresh;
-      return;
+      return absl::OkStatus();
     }
     PM_CHECK(dup3(fresh, fd_, O_CLOEXEC) == fd_);
     close(fresh);
+    return absl::OkStatus();
   }
   std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
 
@@ -173,13 +180,15 @@ struct Credentials::Impl {
     return verdict.identity();
   }
 
-  std::string Pem() const { return key.ToPem() + certificate.ToPem(); }
-
-  void Provide() {  // holds mutex
+  // Shows this certificate from now on; holds mutex. If it fails nothing has changed.
+  absl::Status Provide(const Certificate& fresh, Identity fresh_self) {
+    const std::string key_pem = key.ToPem(), pem = fresh.ToPem();
+    if (absl::Status status = file.Replace(key_pem + pem); !status.ok()) return status;
     outbound = std::make_shared<ge::StaticDataCertificateProvider>(
-        trust->bundle.ToPem(),
-        std::vector<ge::IdentityKeyCertPair>{{key.ToPem(), certificate.ToPem()}});
-    if (inbound) file.Replace(Pem());
+        trust->bundle.ToPem(), std::vector<ge::IdentityKeyCertPair>{{key_pem, pem}});
+    certificate = fresh;
+    self = std::move(fresh_self);
+    return absl::OkStatus();
   }
 
   const PrivateKey key;
@@ -206,14 +215,13 @@ absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Create(PrivateKey key,
   auto trust = std::make_shared<const Trust>(Trust{std::move(bundle), std::move(hooks)});
   auto impl =
       std::make_unique<Impl>(std::move(key), certificate, *std::move(self), std::move(trust));
-  impl->Provide();
+  if (absl::Status status = impl->Provide(certificate, impl->self); !status.ok()) return status;
   return std::unique_ptr<Credentials>(new Credentials(std::move(impl)));
 }
 
 std::shared_ptr<grpc::ServerCredentials> Credentials::ForServer(const InboundRules& rules) {
   const std::lock_guard lock(impl_->mutex);
   if (!impl_->inbound) {
-    impl_->file.Replace(impl_->Pem());
     const std::string path = impl_->file.path();
     impl_->inbound = std::make_shared<ge::FileWatcherCertificateProvider>(path, path, kPollSeconds);
   }
@@ -251,10 +259,7 @@ absl::Status Credentials::Rotate(const Certificate& certificate) {
     return absl::InvalidArgumentError(
         "The new certificate has another role than the old one. Ask the CA for a renewal.");
   }
-  impl_->certificate = certificate;
-  impl_->self = *std::move(self);
-  impl_->Provide();
-  return absl::OkStatus();
+  return impl_->Provide(certificate, *std::move(self));
 }
 
 Certificate Credentials::certificate() const {

@@ -42,8 +42,6 @@ const char* ToString(Direction direction);  // "inbound", "outbound"
 struct CredentialsHooks {
   // A handshake failed for this reason. Counts and logs.
   std::function<void(identity::Refusal, Direction)> on_refused;
-  // The deny list; nothing is denied without it.
-  std::function<bool(const identity::Identity&)> is_denied;
 };
 
 // Whom a port admits.
@@ -77,7 +75,8 @@ class Credentials {
   // A channel with a connection of its own. `target` is a gRPC target or "host:port".
   std::shared_ptr<grpc::Channel> Dial(const std::string& target, const OutboundRules& rules);
 
-  // Same key, same id, valid now; else INVALID_ARGUMENT and nothing changes.
+  // Same key, same id, valid now; else INVALID_ARGUMENT and nothing changes. RESOURCE_EXHAUSTED
+  // when the process is out of descriptors: try again.
   absl::Status Rotate(const identity::Certificate& certificate);
 
   identity::Certificate certificate() const;

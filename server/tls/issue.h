@@ -26,8 +26,8 @@ namespace peermesh::tls {
 inline constexpr Duration kBackDate = std::chrono::minutes(10);       // slow clocks of new hosts
 inline constexpr Duration kRootLifetime = std::chrono::hours(87600);  // ten years
 inline constexpr std::size_t kMaxHosts = 16;  // a host has few names; keeps certificates small
-inline constexpr std::size_t kMaxHostBytes =
-    2048;  // together; the rest of a certificate is below 1,024
+// Together; the rest of a certificate is below 1,024.
+inline constexpr std::size_t kMaxHostBytes = 2048;
 static_assert(kMaxHostBytes + 4 * kMaxHosts + 1024 <= kMaxCertificateBytes);
 inline constexpr std::size_t kMaxRequestBytes = 2048;  // ours are about 250
 

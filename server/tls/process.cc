@@ -8,7 +8,9 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <mutex>
@@ -33,6 +35,14 @@ constexpr std::string_view kOpenSslConfiguration =
 
 using ConfigPtr = std::unique_ptr<CONF, identity::OpenSslDeleter<CONF, NCONF_free>>;
 using SslContextPtr = std::unique_ptr<SSL_CTX, identity::OpenSslDeleter<SSL_CTX, SSL_CTX_free>>;
+
+// As far as the hard limit permits; caps are set by what it comes to.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kWantedDescriptors) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, kWantedDescriptors);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 // Whether a fresh context, made as gRPC makes its own, refuses TLS 1.2.
 bool OnlyTls13() {
@@ -89,6 +99,11 @@ void OnGrpcLog(gpr_log_func_args* args) {
 
 }  // namespace
 
+std::size_t DescriptorLimit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur) : 0;
+}
+
 absl::Status InitProcess(Signals signals) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   signal(SIGPIPE, SIG_IGN);
@@ -103,6 +118,7 @@ absl::Status InitProcess(Signals signals) {
       return absl::InternalError("Signals cannot be blocked. Report this system.");
     }
   }
+  RaiseDescriptorLimit();
   if (absl::Status status = ForceTls13(); !status.ok()) return status;
   gpr_set_log_function(OnGrpcLog);
   // One reference that is never given back: gRPC's shutdown, when its last object goes, may wait

@@ -3,6 +3,7 @@
 #ifndef PEERMESH_SERVER_TLS_PROCESS_H_
 #define PEERMESH_SERVER_TLS_PROCESS_H_
 
+#include <cstddef>
 #include <functional>
 #include <string_view>
 
@@ -21,11 +22,18 @@ enum class Signals {
   kBlock,  // SIGINT, SIGTERM, SIGHUP blocked in all threads; main takes them with signalfd
 };
 
+// More than all caps on connections together; the default of 1,024 is for programs that select().
+inline constexpr std::size_t kWantedDescriptors = 65536;
+
 // In this order: Abseil's deadlock detection off (Debian's build of it is a debug build), SIGPIPE
-// ignored, protobuf's log off, signals, TLS 1.3 as the only version, gRPC's log. Call once, before
+// ignored, protobuf's log off, signals, the limit of open files raised to kWantedDescriptors if the
+// hard one permits, TLS 1.3 as the only version, gRPC's log. Call once, before
 // any thread is started and any gRPC object made. An error means TLS 1.2 could not be switched off:
 // do not go on.
 absl::Status InitProcess(Signals signals);
+
+// How many files this process may have open.
+std::size_t DescriptorLimit();
 
 // Replaces where gRPC's log goes; before the first call errors go to stderr. Any time, any thread.
 void SetGrpcLogSink(GrpcLogSink sink);

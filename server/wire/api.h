@@ -36,8 +36,8 @@ class Peer;
 
 namespace peermesh::wire {
 
-inline constexpr std::size_t kMaxClientLabelBytes =
-    64;                                             // ExchangeHello.client: what a table can show
+// ExchangeHello.client: what a table can show.
+inline constexpr std::size_t kMaxClientLabelBytes = 64;
 inline constexpr std::size_t kMaxTargetBytes = 63;  // a name; ids are shorter
 
 // --- From applications ---------------------------------------------------------------------------

@@ -26,8 +26,8 @@
 namespace peermesh::wire {
 
 inline constexpr std::uint32_t kProtocolVersion = 1;
-inline constexpr std::size_t kMaxSoftwareBytes =
-    64;  // "1.12.0-rc1+0123456789abcdef"; what a table can show
+// "1.12.0-rc1+0123456789abcdef"; what a table can show.
+inline constexpr std::size_t kMaxSoftwareBytes = 64;
 // Bounds the checks of signatures one frame can ask for: 0.4 ms each.
 inline constexpr std::size_t kMaxRecordsPerFrame = 128;
 
@@ -41,8 +41,8 @@ struct Hello {
   std::string software;
   std::string link_token;  // kLinkTokenBytes in the accepting side's hello, else empty
   std::uint32_t max_data_frame_bytes = kMaxDataFrameBytes;
-  std::uint64_t dial_count =
-      0;  // in the dialler's hello: node::LinkUp::dial_count of the other side
+  // In the dialler's hello: node::LinkUp::dial_count of the other side.
+  std::uint64_t dial_count = 0;
 
   friend bool operator==(const Hello&, const Hello&) = default;
 };
@@ -75,7 +75,6 @@ enum class RecordRefusal : std::uint8_t {
   kSignature,    // not signed by the key of its certificate
   kWrongPeer,    // about another peer than its certificate
 };
-inline constexpr std::size_t kRecordRefusalCount = 4;
 // lower_snake, as in metric labels: "wrong_peer".
 const char* ToString(RecordRefusal refusal);
 

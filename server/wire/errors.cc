@@ -26,6 +26,7 @@ const char* ReasonOf(node::Refusal refusal) {
     case node::Refusal::kTooManySessions: return "TOO_MANY_SESSIONS";
     case node::Refusal::kSlowConsumer: return "SLOW_CONSUMER";
     case node::Refusal::kUnknownSession: return "SESSION_ENDED";
+    case node::Refusal::kTooManyMatches: return "TOO_MANY_MATCHES";
   }
   PM_CHECK(false);
   return "";
@@ -138,7 +139,9 @@ RpcError Refused(node::Refusal refusal, const char* limit, Duration retry_after,
     extras.metadata["limit"] = extras.quota_limit;
     if (*limit != '\0') what += fmt::format(" ({})", limit);
   }
-  if (refusal == node::Refusal::kRateLimited) extras.retry_after = retry_after;
+  const bool ever = retry_after != Duration::max();
+  if (refusal == node::Refusal::kRateLimited && ever) extras.retry_after = retry_after;
+  if (!ever) what += ": the request alone is more than it ever lets through at once";
   return MakeError(row->code, row->name, what, extras);
 }
 

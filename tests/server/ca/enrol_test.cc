@@ -1,5 +1,6 @@
 #include "server/ca/enrol.h"
 
+#include "mesh/identity/certificate_impl.h"
 #include "server/ca/authority.h"
 #include "server/ca/enrolment_service.h"
 #include "server/ca/errors.h"
@@ -99,12 +100,32 @@ TEST_F(EnrolTest, NamesAreCheckedDemandedAndUnique) {
   EXPECT_TRUE(Join(other, "gamma", tls::PrivateKey::Make()).ok()) << "the token was not spent";
 }
 
-TEST_F(EnrolTest, HostsThatWouldBeNamesAreRefused) {
-  const auto status =
-      Enrol(operator_side().Token(), tls::PrivateKey::Make(),
-            {.name = "beta", .hosts = {identity::DnsNameOf("alpha", ca_->mesh_id())}})
-          .status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+// Its DNS names and addresses, as OpenSSL prints them.
+std::string SubjectNames(const identity::Certificate& certificate) {
+  const auto bio = identity::BioPtr(BIO_new(BIO_s_mem()));
+  X509* x509 = certificate.impl().x509.get();
+  const int at = X509_get_ext_by_NID(x509, NID_subject_alt_name, -1);
+  PM_CHECK(X509V3_EXT_print(bio.get(), X509_get_ext(x509, at), 0, 0) == 1);
+  return identity::BytesOf(bio.get());
+}
+
+TEST_F(EnrolTest, HostsThatNoCertificateCanHoldCostNoIdentity) {
+  std::vector<std::string> hosts = {"Alpha.Example.ORG", "alpha.example.org.", "::1",
+                                    "fe80::1%eth0",      "my_container",       ""};
+  hosts.push_back(identity::DnsNameOf("gamma", ca_->mesh_id()));
+  for (int i = 0; i < 20; ++i) hosts.push_back("many" + std::to_string(i));
+  const auto enrolment =
+      Enrol(operator_side().Token(), tls::PrivateKey::Make(), {.name = "beta", .hosts = hosts});
+  ASSERT_TRUE(enrolment.ok()) << enrolment.status();
+  const auto renewed = Renew(enrolment->material, hosts);
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  for (const auto& certificate : {enrolment->material.certificate, *renewed}) {
+    const std::string names = SubjectNames(certificate);
+    EXPECT_THAT(names, HasSubstr("DNS:alpha.example.org, IP Address:0:0:0:0:0:0:0:1, DNS:many0"));
+    EXPECT_THAT(names, HasSubstr("DNS:many13"));
+    EXPECT_THAT(names, Not(HasSubstr("many14"))) << "sixteen at most";
+    EXPECT_THAT(names, Not(HasSubstr("gamma")));
+  }
 }
 
 TEST_F(EnrolTest, ACaThatIsNotThereIsUnavailable) {

@@ -244,6 +244,16 @@ TEST_F(AuthorityTest, AnOpenKeyOrAForeignRootIsRefused) {
             absl::StatusCode::kFailedPrecondition);
 }
 
+TEST(AddressKey, HoldsNoPortAndOnlyTheNetworkOfAnIpv6Address) {
+  EXPECT_EQ(AddressKey("ipv4:192.0.2.1:5000"), AddressKey("ipv4:192.0.2.1:6000"));
+  EXPECT_NE(AddressKey("ipv4:192.0.2.1:5000"), AddressKey("ipv4:192.0.2.2:5000"));
+  const std::string one = AddressKey("ipv6:%5B2001:db8:1:2::1%5D:5000");
+  EXPECT_EQ(one, AddressKey("ipv6:%5B2001:db8:1:2:3:4:5:6%5D:6000"));
+  EXPECT_NE(one, AddressKey("ipv6:%5B2001:db8:1:3::1%5D:5000"));
+  EXPECT_EQ(AddressKey("ipv6:%5Bfe80::1%25eth0%5D:5000"),
+            AddressKey("ipv6:%5Bfe80::2%25eth0%5D:1"));
+}
+
 TEST(CallLimiter, KeysDoNotDisturbEachOtherAndIdleOnesAreForgotten) {
   CallLimiter limiter(limits::Rate::PerSecond(1, 2));
   Instant now{};

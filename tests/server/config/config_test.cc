@@ -203,6 +203,14 @@ TEST(LoadTest, FlagsBeatTheEnvironmentWhichBeatsTheFile) {
   EXPECT_THAT(config->seeds(), ElementsAre("a:1"));
 }
 
+TEST(LoadTest, WhatNobodyWroteIsNotWritten) {
+  const auto written = Written(
+      {.file = "", .environment = {{"listen", "127.0.0.1:2"}}, .flags = {}, .host = User()});
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(written->listen(), "127.0.0.1:2");
+  EXPECT_EQ(written->name(), "");
+}
+
 TEST(LoadTest, ErrorsNameTheirSource) {
   Sources sources{.file = "", .environment = {{"drain_timeout", "5"}}, .flags = {}, .host = User()};
   EXPECT_THAT(std::string(Load(sources).status().message()),

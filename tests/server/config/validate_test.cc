@@ -101,7 +101,9 @@ TEST_F(ValidateTest, DurationsAreWithinReason) {
   Refuses("drain_timeout", "61m");
   Accepts("ca.certificate_lifetime", "1s");
   Refuses("ca.certificate_lifetime", "0");
-  Refuses("ca.certificate_lifetime", "399d");
+  Refuses("ca.certificate_lifetime", "999ms");
+  Accepts("ca.certificate_lifetime", "365d");
+  Refuses("ca.certificate_lifetime", "365d1s");
 }
 
 TEST_F(ValidateTest, RatesCanBeKept) {

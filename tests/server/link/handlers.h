@@ -45,8 +45,8 @@ class Recorder : public StreamHandler {
   }
 
   template <class F>
-  bool Wait(F condition) {
-    return record_.Wait(condition);
+  bool Wait(F condition, std::chrono::milliseconds patience = kPatience) {
+    return record_.Wait(condition, patience);
   }
   bool WaitMessages(std::size_t count) {
     return Wait([count](const Record& record) { return record.messages.size() >= count; });

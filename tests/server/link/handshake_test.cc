@@ -216,6 +216,30 @@ TEST_F(HandshakeTest, AFloodOfControlFramesIsReadAtARate) {
   EXPECT_EQ(beta_.CountOf<node::LinkDown>(), 0u);
 }
 
+TEST_F(HandshakeTest, RecordsToBeVerifiedCountForMoreThanTheirFrame) {
+  const auto control = Call(*mallory_, kControl);
+  const auto hello = Greet(*control);
+  ASSERT_TRUE(hello);
+  const auto data = Call(*mallory_, kData);
+  data->stream().Write(wire::EncodeDataHello(hello->link_token));
+  ASSERT_TRUE(beta_.WaitFor<node::LinkUp>());
+  node::PeerRecord record;
+  record.id = mallory_->self().id;
+  for (int i = 1; beta_.links().stats().control_delayed == 0; ++i) {
+    record.incarnation = static_cast<std::uint64_t>(i);  // no two are the same
+    const std::string body = wire::EncodeRecordBody(record);
+    record.encoded = wire::EncodeSignedRecord(body, mallory_->key().Sign("another domain", body),
+                                              mallory_->certificate().der());
+    control->stream().Write(wire::EncodeControl(node::PeerRecords{{record}}));
+    ASSERT_TRUE(control->WaitWritten(i + 1));
+    ASSERT_LE(i, 10'000);
+  }
+  const std::uint64_t checked = beta_.links().stats().records_dropped;
+  EXPECT_GE(checked, kControlFramesBurst / (kFramesPerRecord + 1));
+  EXPECT_LE(checked, 3 * kControlFramesBurst / kFramesPerRecord);
+  EXPECT_EQ(beta_.CountOf<node::LinkDown>(), 0u) << "the sender may only pass on what it got";
+}
+
 TEST_F(HandshakeTest, TheFirstControlFrameMustBeAHello) {
   for (const std::string& first :
        {wire::EncodeControl(node::Heartbeat{.number = 1}), std::string("\xff\xff rubbish")}) {

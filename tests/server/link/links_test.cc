@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <set>
+#include <thread>
 
 #include "server/wire/control.h"
 #include "tests/server/link/proxy.h"
@@ -141,6 +144,28 @@ TEST_F(LinksTest, RecordsThatDoNotVerifyAreDroppedAndTheLinkStays) {
     ASSERT_TRUE(alpha_.WaitFor<node::SendDone>(i));
   }
   EXPECT_EQ(beta_.CountOf<node::LinkDown>(), 0u);
+}
+
+TEST_F(LinksTest, ALinkThatEndsAsItComesUpWasUpFirst) {
+  std::atomic<bool> over{false};
+  std::thread cutter([&] {
+    while (!over) beta_.links().CutExpired(WallTime::max());
+  });
+  for (std::size_t i = 1; i <= 50; ++i) {
+    alpha_.Dial(beta_.address());
+    EXPECT_TRUE(beta_.WaitFor<node::LinkDown>(i)) << i;
+  }
+  over = true;
+  cutter.join();
+  std::set<LinkId> up;
+  beta_.facts().With([&](const std::vector<node::Input>& facts) {
+    for (const node::Input& fact : facts) {
+      if (const auto* came = std::get_if<node::LinkUp>(&fact)) up.insert(came->link);
+      if (const auto* went = std::get_if<node::LinkDown>(&fact)) {
+        EXPECT_EQ(up.erase(went->link), 1u);
+      }
+    }
+  });
 }
 
 TEST_F(LinksTest, CloseDeliversWhatWasSentBeforeAndEndsBothSidesOnce) {

@@ -363,6 +363,26 @@ TEST_F(StreamTest, AServerWhoseReaderStallsCutsItEvenAtTheStatus) {
   stream->Finish();
 }
 
+TEST_F(StreamTest, ADeadlineHoldsForTheWriteUnderWayToo) {
+  const auto served = std::make_shared<Recorder>(Recorder::Reading::kByHand);
+  ServeRecorder(served, std::nullopt);
+  const auto call = Call(kExchange, Recorder::Reading::kByHand);
+  call->stream().Write("x");
+  ASSERT_TRUE(served->WaitMessages(1));
+  const std::string block(2 << 20, 'b');
+  int written = 0;
+  do {
+    served->stream().Write(block);
+    ++written;
+  } while (served->Wait([&](const Record& record) { return record.written == written; },
+                        milliseconds(300)));
+  EXPECT_TRUE(served->record().closed.empty()) << "without one it may take its time";
+  served->stream().SetWriteDeadline(milliseconds(100));
+  const auto closed = served->WaitClosed();
+  ASSERT_TRUE(closed);
+  EXPECT_EQ(closed->cause, CloseCause::kStalled);
+}
+
 TEST_F(StreamTest, AStreamThatSomebodyKeepsHoldsUpNothing) {
   std::shared_ptr<Stream> kept;
   const auto served = std::make_shared<Recorder>(Recorder::Reading::kAlways);

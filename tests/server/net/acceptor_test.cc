@@ -179,6 +179,22 @@ TEST_F(AcceptorTest, CutEndsTheConnectionForBothSides) {
   EXPECT_EQ(acceptor_->FindByPeer(accepted.peer), std::nullopt);
 }
 
+TEST_F(AcceptorTest, ConnectionsAreCutWhenTheirCertificateHasRunOut) {
+  const std::string address = Listen("127.0.0.1:0");
+  acceptor_->Start();
+  const Client soon = Client::To(address), later = Client::To(address), never = Client::To(address);
+  ASSERT_TRUE(inbox_.WaitFor(3));
+  const WallTime now{std::chrono::hours(1000)};
+  acceptor_->Established(inbox_.at(0).id, now);
+  acceptor_->Established(inbox_.at(1).id, now + std::chrono::microseconds(1));
+  EXPECT_EQ(acceptor_->CutExpired(now - std::chrono::microseconds(1)), 0u);
+  EXPECT_EQ(acceptor_->CutExpired(now), 1u);
+  EXPECT_TRUE(soon.SeesEnd());
+  ASSERT_TRUE(Eventually([&] { return Stats().open == 2; }));
+  EXPECT_EQ(Stats().cut, 1u);
+  EXPECT_EQ(acceptor_->CutExpired(now), 0u);
+}
+
 TEST_F(AcceptorTest, AConnectionResetByItsClientIsForgotten) {
   const std::string address = Listen("127.0.0.1:0");
   acceptor_->Start();

@@ -16,7 +16,7 @@ Instant At(Duration time) { return Instant(time); }
 // Admits and ends the handshake: for tests of the other caps.
 bool Admits(Admission& admission, const std::string& address, Instant now) {
   if (!admission.TryAdmit(address, now).admitted) return false;
-  admission.HandshakeOver();
+  admission.HandshakeOver(address);
   return true;
 }
 
@@ -45,9 +45,31 @@ TEST(AdmissionTest, HandshakesAreCountedUntilTheyAreOver) {
   EXPECT_TRUE(admission.TryAdmit("a", At(seconds(1))).admitted);
   EXPECT_TRUE(admission.TryAdmit("b", At(seconds(1))).admitted);
   EXPECT_EQ(admission.TryAdmit("c", At(seconds(1))).refusal, Refusal::kHandshakes);
-  admission.HandshakeOver();
+  admission.HandshakeOver("a");
   EXPECT_TRUE(admission.TryAdmit("c", At(seconds(1))).admitted);
   EXPECT_EQ(admission.open(), 3u);
+}
+
+TEST(AdmissionTest, TheBusiestAddressIsTheOneThatHasMoreUnderWayThanTheNewcomer) {
+  Admission admission(Caps{1000, 1000, 3, limits::Rate{}});
+  EXPECT_EQ(admission.Busiest("c"), std::nullopt);
+  EXPECT_TRUE(admission.TryAdmit("a", At(seconds(1))).admitted);
+  EXPECT_TRUE(admission.TryAdmit("b", At(seconds(1))).admitted);
+  EXPECT_TRUE(admission.TryAdmit("b", At(seconds(1))).admitted);
+  EXPECT_EQ(admission.Busiest("a"), "b");
+  EXPECT_EQ(admission.Busiest("b"), std::nullopt);
+  EXPECT_EQ(admission.Busiest("c"), "b");
+  admission.HandshakeOver("b");
+  EXPECT_EQ(admission.Busiest("a"), std::nullopt) << "they are even";
+}
+
+TEST(AdmissionTest, AFloodIsStoppedByItsRateBeforeItCanPushAnybodyOut) {
+  Admission admission(Caps{1000, 1000, 1, limits::Rate::PerSecond(1, 1)});
+  EXPECT_TRUE(admission.TryAdmit("a", At(seconds(1))).admitted);
+  EXPECT_EQ(admission.TryAdmit("b", At(seconds(1))).refusal, Refusal::kHandshakes);
+  EXPECT_EQ(admission.TryAdmit("a", At(seconds(1))).refusal, Refusal::kRate);
+  admission.HandshakeOver("a");
+  EXPECT_TRUE(admission.TryAdmit("b", At(seconds(1))).admitted) << "it had taken nothing";
 }
 
 TEST(AdmissionTest, AddressesThatRestedAreForgottenWhenRoomIsNeeded) {

@@ -7,9 +7,9 @@ namespace {
 
 class FirstBytesTest : public AcceptorTest {
  protected:
-  void Begin(AcceptorTimes times = {}) {
+  void Begin(AcceptorTimes times = {}, Caps caps = Roomy()) {
     acceptor_ = *Acceptor::Create(times);
-    address_ = Listen("127.0.0.1:0", Roomy(), true);
+    address_ = Listen("127.0.0.1:0", caps, true);
     acceptor_->Start();
   }
   static void Say(const Client& client, std::string_view bytes) {
@@ -106,6 +106,51 @@ TEST_F(FirstBytesTest, ClientsThatLeaveInTheMiddleLeaveNothingBehind) {
   EXPECT_EQ(Ended(Unproven::kEnded), 100u);
   EXPECT_EQ(OpenDescriptors(), before);
   EXPECT_EQ(inbox_.size(), 0u);
+}
+
+TEST_F(FirstBytesTest, ANewcomerPushesOutTheOldestOfTheAddressThatHasTheMost) {
+  Caps caps = Roomy();
+  caps.max_handshakes = 4;
+  Begin({std::chrono::hours(1), std::chrono::hours(1)}, caps);
+  std::vector<Client> greedy;
+  for (int i = 0; i < 4; ++i) greedy.push_back(Client::From("127.0.0.2", address_));
+  for (const int talks : {2, 3}) Say(greedy[talks], ClientHello(TLS1_3_VERSION));
+  ASSERT_TRUE(inbox_.WaitFor(2));
+  EXPECT_TRUE(Client::From("127.0.0.2", address_).SeesEnd()) << "it has the most already";
+  EXPECT_EQ(Refused(Refusal::kHandshakes), 1u);
+  std::vector<Client> others;
+  for (std::size_t i = 0; i < 3; ++i) {
+    others.push_back(Client::From("127.0.0." + std::to_string(3 + i), address_));
+    EXPECT_TRUE(greedy[i].SeesEnd()) << i;
+    EXPECT_TRUE(Eventually([&] { return Ended(Unproven::kCrowdedOut) == i + 1; }));
+  }
+  EXPECT_TRUE(Client::From("127.0.0.3", address_).SeesEnd()) << "all have one now, and so has it";
+  for (const Client& other : others) Say(other, ClientHello(TLS1_3_VERSION));
+  EXPECT_TRUE(inbox_.WaitFor(5));
+  EXPECT_EQ(Stats().handshakes, 4u);
+}
+
+TEST_F(FirstBytesTest, TheTimeForAHandshakeBeginsAnewWithItsFirstBytes) {
+  Begin({std::chrono::milliseconds(400), std::chrono::hours(1)});
+  Client client = Client::To(address_);
+  ASSERT_TRUE(Eventually([&] { return Stats().handshakes == 1; }));
+  EXPECT_FALSE(Eventually([&] { return Stats().handshakes == 0; }, std::chrono::milliseconds(250)));
+  Say(client, ClientHello(TLS1_3_VERSION));
+  EXPECT_FALSE(Eventually([&] { return Stats().handshakes == 0; }, std::chrono::milliseconds(250)));
+  EXPECT_TRUE(Eventually([&] { return Stats().handshakes == 0; }));
+}
+
+TEST_F(FirstBytesTest, AConnectionThatOutlivedItsHandshakeFailedInNoWay) {
+  Begin({std::chrono::milliseconds(1), std::chrono::hours(1)});
+  Client idle = Client::To(address_);
+  Say(idle, ClientHello(TLS1_3_VERSION));
+  ASSERT_TRUE(inbox_.WaitFor(1));
+  // As long as gRPC may take to end what has not proved itself.
+  EXPECT_FALSE(Eventually([&] { return Stats().closed > 0; }, std::chrono::milliseconds(1100)));
+  idle.Reset();
+  ASSERT_TRUE(Eventually([&] { return Stats().closed == 1; }));
+  for (std::size_t how = 0; how < kUnprovenCount; ++how)
+    EXPECT_EQ(Stats().unproven[how], 0u) << how;
 }
 
 TEST_F(FirstBytesTest, AHeldConnectionCanBeCut) {

@@ -2,6 +2,7 @@
 #ifndef PEERMESH_TESTS_SERVER_NET_NET_TESTING_H_
 #define PEERMESH_TESTS_SERVER_NET_NET_TESTING_H_
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <gtest/gtest.h>
 #include <netdb.h>
@@ -26,9 +27,10 @@ namespace peermesh::net {
 
 inline constexpr auto kPatience = std::chrono::seconds(10);
 
-// True as soon as `condition` holds; false if it does not within kPatience.
-inline bool Eventually(const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+// True as soon as `condition` holds; false if it does not in time.
+inline bool Eventually(const std::function<bool()>& condition,
+                       std::chrono::milliseconds patience = kPatience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     poll(nullptr, 0, 1);
@@ -56,6 +58,16 @@ class Client {
     client.Connect(address);
     return client;
   }
+  // From an address of its own, such as "127.0.0.2".
+  static Client From(const std::string& source, const std::string& address) {
+    Client client(AF_INET);
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    EXPECT_EQ(inet_pton(AF_INET, source.c_str(), &name.sin_addr), 1);
+    EXPECT_EQ(bind(client.fd_, reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+    EXPECT_TRUE(client.Connect(address));
+    return client;
+  }
   Client(Client&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Client& operator=(Client&&) = delete;
   ~Client() { Close(); }
@@ -79,7 +91,7 @@ class Client {
     return ok;
   }
   // True when the other side ends the connection within kPatience, in whatever way.
-  bool SeesEnd() {
+  bool SeesEnd() const {
     pollfd watch{fd_, POLLIN, 0};
     char byte;
     return poll(&watch, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())) == 1 &&

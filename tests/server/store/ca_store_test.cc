@@ -303,22 +303,24 @@ TEST(Transaction, IsRolledBackUnlessCommitted) {
     return statement.Integer(0);
   };
   {
-    Transaction transaction(**database);
+    const auto transaction = Transaction::Begin(**database);
+    ASSERT_TRUE(transaction.ok()) << transaction.status();
     ASSERT_TRUE((*database)->Execute("INSERT INTO t VALUES (1)").ok());
     EXPECT_EQ(count(), 1);
   }
   EXPECT_EQ(count(), 0);
   {
-    Transaction transaction(**database);
+    auto transaction = Transaction::Begin(**database);
+    ASSERT_TRUE(transaction.ok()) << transaction.status();
     ASSERT_TRUE((*database)->Execute("INSERT INTO t VALUES (1)").ok());
-    ASSERT_TRUE(transaction.Commit().ok());
+    {
+      const auto inner = Transaction::Begin(**database);
+      EXPECT_FALSE(inner.ok()) << "transactions do not nest";
+    }
+    EXPECT_EQ(count(), 1) << "what did not begin rolls nothing back";
+    ASSERT_TRUE(transaction->Commit().ok());
   }
   EXPECT_EQ(count(), 1);
-  {
-    Transaction outer(**database);
-    Transaction inner(**database);
-    EXPECT_FALSE(inner.Commit().ok()) << "transactions do not nest";
-  }
   Statement wrong((*database)->handle(), "SELECT nonsense FROM nowhere");
   EXPECT_FALSE(wrong.Bind(1).Step().ok());
   database->reset();

@@ -7,9 +7,11 @@
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -161,7 +163,7 @@ class CredentialsTest : public testing::Test {
   TestMesh mesh_;
   Refusals refusals_;
   std::unique_ptr<Credentials> alpha_ =
-      mesh_.Enrolled("alpha", Role::kPeer, {.on_refused = refusals_.Hook(), .is_denied = {}});
+      mesh_.Enrolled("alpha", Role::kPeer, {.on_refused = refusals_.Hook()});
   Server server_{*alpha_, {}};
 };
 
@@ -185,8 +187,7 @@ TEST_F(CredentialsTest, ADialOutlivesItsFactory) {
 
 TEST_F(CredentialsTest, AnotherPeerThanTheDialledIsRefused) {
   Refusals refusals;
-  const auto beta =
-      mesh_.Enrolled("beta", Role::kPeer, {.on_refused = refusals.Hook(), .is_denied = {}});
+  const auto beta = mesh_.Enrolled("beta", Role::kPeer, {.on_refused = refusals.Hook()});
   Stream stream(beta->Dial(server_.address(), {.expected = beta->key().id()}));
   EXPECT_EQ(stream.Ping(), "");
   EXPECT_THAT(stream.Finish().error_message(), HasSubstr("wrong_peer"));
@@ -195,8 +196,7 @@ TEST_F(CredentialsTest, AnotherPeerThanTheDialledIsRefused) {
 
 TEST_F(CredentialsTest, AServerThatIsNoPeerIsRefused) {
   Refusals refusals;
-  const auto beta =
-      mesh_.Enrolled("beta", Role::kPeer, {.on_refused = refusals.Hook(), .is_denied = {}});
+  const auto beta = mesh_.Enrolled("beta", Role::kPeer, {.on_refused = refusals.Hook()});
   EXPECT_EQ(Stream(beta->Dial(server_.address(), {.roles = {Role::kCa}})).Ping(), "");
   EXPECT_TRUE(refusals.WaitFor(Refusal::kWrongRole, Direction::kOutbound));
 }
@@ -204,8 +204,7 @@ TEST_F(CredentialsTest, AServerThatIsNoPeerIsRefused) {
 TEST_F(CredentialsTest, AServerOfAnotherMeshIsRefused) {
   const TestMesh other;
   Refusals refusals;
-  const auto beta =
-      other.Enrolled("beta", Role::kPeer, {.on_refused = refusals.Hook(), .is_denied = {}});
+  const auto beta = other.Enrolled("beta", Role::kPeer, {.on_refused = refusals.Hook()});
   Stream stream(beta->Dial(server_.address(), {}));
   EXPECT_EQ(stream.Ping(), "");
   EXPECT_TRUE(refusals.WaitFor(Refusal::kWrongCa, Direction::kOutbound));
@@ -273,18 +272,6 @@ TEST_F(CredentialsTest, OnlyAdmittedRolesConnect) {
   EXPECT_TRUE(refusals_.WaitFor(Refusal::kWrongRole, Direction::kInbound));
 }
 
-TEST_F(CredentialsTest, TheDenyListDecidesLast) {
-  Refusals refusals;
-  const auto gamma = mesh_.Enrolled(
-      "gamma", Role::kPeer,
-      {.on_refused = refusals.Hook(),
-       .is_denied = [](const Identity& identity) { return identity.name == "beta"; }});
-  Server server(*gamma, {});
-  EXPECT_EQ(Stream(mesh_.Enrolled("beta")->Dial(server.address(), {})).Ping(), "");
-  EXPECT_TRUE(refusals.WaitFor(Refusal::kDenied, Direction::kInbound));
-  EXPECT_EQ(Stream(mesh_.Enrolled("delta")->Dial(server.address(), {})).Ping(), "delta");
-}
-
 TEST_F(CredentialsTest, EnrolmentAdmitsNoCertificateButNoWrongOne) {
   Server open(*alpha_, {.certificate_optional = true, .late = std::chrono::hours(168)});
   EXPECT_EQ(Stream(DialWithoutCertificate(open.address(), std::nullopt)).Ping(), "?");
@@ -340,6 +327,23 @@ TEST_F(CredentialsTest, ABadRotationChangesNothing) {
       beta->Rotate(mesh_.Issue(key, "beta", Role::kPeer, WallNow() - std::chrono::hours(2))).ok())
       << "expired";
   EXPECT_EQ(Stream(beta->Dial(server_.address(), {})).Ping(), "beta");
+}
+
+TEST_F(CredentialsTest, ARotationWithoutADescriptorChangesNothingAndMayBeRepeated) {
+  const auto fresh = mesh_.Issue(alpha_->key(), "fresh");
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(DescriptorLimit(), before.rlim_cur);
+  EXPECT_EQ(before.rlim_cur, std::min<rlim_t>(before.rlim_max, kWantedDescriptors));
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status refused = alpha_->Rotate(fresh);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_NE(alpha_->certificate().der(), fresh.der());
+  EXPECT_EQ(alpha_->self().name, "alpha");
+  EXPECT_TRUE(alpha_->Rotate(fresh).ok());
+  EXPECT_EQ(alpha_->self().name, "fresh");
 }
 
 TEST_F(CredentialsTest, ACertificateOfAnotherKeyMakesNoCredentials) {

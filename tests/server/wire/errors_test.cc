@@ -104,8 +104,17 @@ TEST(ErrorsTest, ARateLimitSaysWhenToComeBack) {
   EXPECT_EQ(details.quotas[0].violations(0).description(), "application_messages");
 }
 
+TEST(ErrorsTest, ARequestThatNoRateEverLetsThroughIsNotToBeRepeated) {
+  const RpcError error =
+      Refused(node::Refusal::kRateLimited, "application_messages", Duration::max());
+  EXPECT_EQ(error.retry_pushback, std::nullopt);
+  EXPECT_TRUE(Unpack(error).retries.empty());
+  EXPECT_EQ(Unpack(error).infos[0].reason(), "RATE_LIMITED");
+  EXPECT_THAT(error.message, ::testing::HasSubstr("more than it ever lets through at once"));
+}
+
 TEST(ErrorsTest, EveryRefusalOfTheNodeHasAReasonAndOnlyRateLimitsHeal) {
-  for (int i = 1; i <= static_cast<int>(node::Refusal::kUnknownSession); ++i) {
+  for (int i = 1; i <= static_cast<int>(node::Refusal::kTooManyMatches); ++i) {
     SCOPED_TRACE(i);
     const auto refusal = static_cast<node::Refusal>(i);
     const RpcError error = Refused(refusal, "", std::chrono::seconds(1));
