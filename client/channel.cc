@@ -84,8 +84,24 @@ struct Refused {
   std::optional<identity::Refusal> why;
 };
 
+// "host:port" or "[v6]:port"; whether the host exists is for the resolver to say.
+bool HasPort(std::string_view address) {
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view host = address.substr(0, colon), port = address.substr(colon + 1);
+  const bool bracketed = host.front() == '[' && host.back() == ']';
+  return !port.empty() && port.find_first_not_of("0123456789") == std::string_view::npos &&
+         (bracketed || host.find(':') == std::string_view::npos);
+}
+
 absl::StatusOr<std::shared_ptr<grpc::Channel>> DialAddress(const Endpoint& endpoint,
                                                            Duration timeout) {
+  if (!HasPort(endpoint.address)) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "BAD_OPTIONS",
+                     fmt::format("\"{:.80}\" has no port. Write host:port, or [address]:port for "
+                                 "IPv6; peers listen on 7443 by default.",
+                                 endpoint.address));
+  }
   if (endpoint.identity.empty()) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, "BAD_OPTIONS",
@@ -141,7 +157,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial(const Endpoint& endpoint, Du
   auto channel = tls::DialSocket(endpoint.socket);
   if (BecomesReady(*channel, std::chrono::system_clock::now() + timeout)) return channel;
   return NotConnected(fmt::format(
-      "{} does not answer. Check that the peer is healthy: \"peermesh health\".", endpoint.socket));
+      "Somebody listens on {} but does not answer. See whether the process is stopped or stuck, "
+      "and its log.",
+      endpoint.socket));
 }
 
 void PrepareCall(grpc::ClientContext& context, const std::string& label, Duration timeout) {

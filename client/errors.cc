@@ -2,6 +2,8 @@
 
 #include <grpcpp/support/status.h>
 
+#include <algorithm>
+
 #include "absl/strings/cord.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -43,8 +45,11 @@ std::string ReasonOf(const absl::Status& status) {
 std::optional<Duration> RetryAfter(const absl::Status& status) {
   const auto info = DetailOf<google::rpc::RetryInfo>(status, kRetryInfo);
   if (!info) return std::nullopt;
-  return std::chrono::seconds(info->retry_delay().seconds()) +
-         std::chrono::microseconds(info->retry_delay().nanos() / 1000);
+  // A peer may say anything; "never" is a very long time.
+  const auto seconds =
+      std::clamp<std::int64_t>(info->retry_delay().seconds(), 0, kLongestRetry.count());
+  return std::chrono::seconds(seconds) +
+         std::chrono::microseconds(std::clamp(info->retry_delay().nanos(), 0, 999'999'999) / 1000);
 }
 
 absl::Status MakeError(absl::StatusCode code, std::string_view reason, std::string_view message) {

@@ -8,11 +8,12 @@
 //
 // Reasons made on this side: NOT_CONNECTED (the peer cannot be reached), CONNECTION_LOST (the
 // stream broke before the answer: the batch may or may not have been accepted), INVALID_SUBJECT,
-// MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, WINDOW_FULL, SESSION_CLOSED, BAD_IDENTITY, BAD_OPTIONS,
-// BAD_FRAME.
+// INVALID_PATTERN, MALFORMED_MESSAGE, MESSAGE_TOO_LARGE, WINDOW_FULL, SESSION_CLOSED, BAD_IDENTITY,
+// BAD_OPTIONS, BAD_FRAME.
 #ifndef PEERMESH_CLIENT_ERRORS_H_
 #define PEERMESH_CLIENT_ERRORS_H_
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,7 +33,10 @@ namespace peermesh::client {
 // The ErrorInfo reason, such as "RATE_LIMITED"; empty if there is none.
 std::string ReasonOf(const absl::Status& status);
 
-// How long to wait before trying again; nullopt: the peer did not say.
+// What a peer that says "never" means: no wait of a program is longer.
+inline constexpr std::chrono::seconds kLongestRetry = std::chrono::hours(24 * 365);
+
+// How long to wait before trying again, 0 to kLongestRetry; nullopt: the peer did not say.
 std::optional<Duration> RetryAfter(const absl::Status& status);
 
 // An error of this side with its reason.

@@ -17,6 +17,24 @@ bool IsTokenCharacter(char c) {
          c == '-';
 }
 
+enum class Wildcards { kNone, kAllowed };
+
+// 1 to 16 tokens joined by dots, at most 256 bytes.
+bool IsDotted(std::string_view text, Wildcards wildcards) {
+  if (text.size() > kMaxSubjectBytes) return false;
+  for (std::size_t tokens = 1; tokens <= kMaxSubjectTokens; ++tokens) {
+    const std::size_t dot = text.find('.');
+    const std::string_view token = text.substr(0, dot);
+    const bool last = dot == std::string_view::npos;
+    const bool wild = wildcards == Wildcards::kAllowed && (token == "*" || (last && token == ">"));
+    if (token.empty()) return false;
+    if (!wild && !std::all_of(token.begin(), token.end(), IsTokenCharacter)) return false;
+    if (last) return true;
+    text.remove_prefix(dot + 1);
+  }
+  return false;
+}
+
 absl::Status BadFrame(std::string_view what) {
   return MakeError(absl::StatusCode::kInternal, "BAD_FRAME",
                    fmt::format("The peer sent a frame that contradicts itself ({}). "
@@ -118,22 +136,15 @@ void TakeGaps(const v1::ExchangeResponse& frame, int index, int& next_gap,
 
 }  // namespace
 
-bool IsSubject(std::string_view text) {
-  if (text.empty() || text.size() > kMaxSubjectBytes) return false;
-  std::size_t tokens = 1;
-  bool empty = true;
-  for (const char c : text) {
-    if (c == '.') {
-      if (empty) return false;
-      ++tokens;
-      empty = true;
-    } else if (IsTokenCharacter(c)) {
-      empty = false;
-    } else {
-      return false;
-    }
-  }
-  return !empty && tokens <= kMaxSubjectTokens;
+bool IsSubject(std::string_view text) { return IsDotted(text, Wildcards::kNone); }
+
+absl::Status CheckPattern(std::string_view text) {
+  if (IsDotted(text, Wildcards::kAllowed)) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, "INVALID_PATTERN",
+      fmt::format("\"{:.80}\" is not a pattern to subscribe to. Use 1 to {} words of letters, "
+                  "digits, - and _, joined by dots; * stands for any word, a final > for the rest.",
+                  text, kMaxSubjectTokens));
 }
 
 absl::Status Check(const Message& message) {

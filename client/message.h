@@ -113,6 +113,9 @@ using Event = std::variant<Received, Gap, Connected, Subscribed, GoingAway, Disc
 // Whether `text` can be published to: 1 to 16 tokens of [A-Za-z0-9_-] joined by dots, at most 256
 // bytes.
 bool IsSubject(std::string_view text);
+// INVALID_PATTERN unless `text` can be subscribed to: a subject in which a token may be *, and the
+// last one >.
+absl::Status CheckPattern(std::string_view text);
 
 // Refuses what the peer would refuse, before it spoils the batch it travels in.
 absl::Status Check(const Message& message);

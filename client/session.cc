@@ -120,7 +120,8 @@ class Session::Impl final : public Stream<ExchangeRequest, ExchangeResponse> {
   std::deque<Frame> frames_;
   std::size_t queued_bytes_ = 0;
   bool welcomed_ = false;
-  bool discarding_ = false;  // closing: nobody will take what still comes
+  bool discarding_ = false;   // closing: nobody will take what still comes
+  absl::Status last_ending_;  // of the last attempt: why the session may not be open yet
   std::optional<absl::Status> end_;
 
   // Reading, the thread that calls Next.
@@ -134,8 +135,9 @@ absl::Status Session::Impl::AwaitOpen(Duration timeout) {
   std::unique_lock lock(mutex_);
   const bool done =
       changed_.wait_for(lock, timeout, [this] { return end_ || (welcomed_ && awaited_.empty()); });
-  if (!done) return TimedOut("The peer did not open the session");
-  return end_ ? Ended(*end_) : absl::OkStatus();
+  if (end_) return Ended(*end_);
+  if (done) return absl::OkStatus();
+  return last_ending_.ok() ? TimedOut("The peer did not open the session") : last_ending_;
 }
 
 void Session::Impl::FillSubscriptionLocked(std::uint32_t id, const std::string& subject,
@@ -211,7 +213,7 @@ absl::StatusOr<std::uint64_t> Session::Impl::Publish(std::vector<Message> messag
                      "thread, or drop.");
   }
   changed_.wait(lock, has_room);
-  if (end_) return Ended(*end_);
+  if (end_ || discarding_) return Ended(end_.value_or(absl::OkStatus()));
   QueueLocked(std::move(messages), target);
   PumpLocked();
   return last_publish_;
@@ -327,6 +329,7 @@ void Session::Impl::Closed(const Ending& ending) {
                   ending.status.ok() ? "the peer ended it" : std::string(ending.status.message())));
   {
     std::lock_guard lock(mutex_);
+    last_ending_ = ending.status;
     if (ending.answered && !ending.final) events.emplace_back(Disconnected{ending.status});
     for (const Batch& batch : written_) {
       // At the end nobody gets room: a Publish that waits for it is to learn of the end.
@@ -338,9 +341,13 @@ void Session::Impl::Closed(const Ending& ending) {
   }
   Emit(std::move(events), 0, std::move(published));
   if (!ending.final) return;
-  std::lock_guard lock(mutex_);
-  end_ = StoppingLocked() ? absl::OkStatus() : ending.status;
-  changed_.notify_all();
+  absl::Status end;
+  {
+    std::lock_guard lock(mutex_);
+    end_ = end = StoppingLocked() ? absl::OkStatus() : ending.status;
+    changed_.notify_all();
+  }
+  if (options_.on_end) options_.on_end(Ended(end));
 }
 
 void Session::Impl::Emit(std::vector<Event> events, std::size_t bytes,

@@ -60,6 +60,8 @@ struct SessionOptions {
   std::size_t window_bytes = kDefaultWindowBytes;
   std::function<void(std::span<Event>)> on_events;
   std::function<void(const Published&)> on_published;  // on the session's thread
+  // On the session's thread, the last call: how the session ended, as Next would say.
+  std::function<void(const absl::Status&)> on_end;
 };
 
 class Session {
@@ -87,7 +89,8 @@ class Session {
   // event.
   absl::StatusOr<std::optional<Event>> Next(Duration timeout);
 
-  // Flushes, half-closes and waits for the end. What Flush says, or DEADLINE_EXCEEDED.
+  // Flushes, half-closes and waits for the end. What Flush says, or DEADLINE_EXCEEDED. Publish
+  // refuses from now on.
   absl::Status Close(Duration timeout);
 
   // Ends the session from any thread; waiting calls return CANCELLED.

@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -30,10 +31,9 @@ absl::Status BadAnswer() {
       "peermesh-ca are of compatible versions.");
 }
 
-absl::StatusOr<ca::v1::IssueClientResponse> Issue(Context& context, const AddOptions& options,
+absl::StatusOr<ca::v1::IssueClientResponse> Issue(const std::shared_ptr<grpc::Channel>& channel,
+                                                  const AddOptions& options,
                                                   const tls::PrivateKey& key) {
-  const auto channel = context.DialCa();
-  if (!channel.ok()) return channel.status();
   ca::v1::IssueClientRequest request;
   request.set_name(options.name);
   request.set_role(options.admin ? ca::v1::ROLE_ADMIN : ca::v1::ROLE_CLIENT);
@@ -43,17 +43,27 @@ absl::StatusOr<ca::v1::IssueClientResponse> Issue(Context& context, const AddOpt
   grpc::ClientContext call;
   client::PrepareCall(call, "peermesh/" PEERMESH_VERSION, kCallTimeout);
   const grpc::Status status =
-      ca::v1::TokenService::NewStub(*channel)->IssueClient(&call, request, &response);
+      ca::v1::TokenService::NewStub(channel)->IssueClient(&call, request, &response);
   if (!status.ok()) return client::FromGrpc(status);
   return response;
 }
 
 absl::StatusOr<tls::Material> Enrol(Context& context, const AddOptions& options,
                                     const std::string& directory) {
+  const auto channel = context.DialCa();
+  if (!channel.ok()) return channel.status();
+  std::error_code error;
+  const bool fresh = !std::filesystem::exists(directory, error);
   auto key = tls::EnsureKey(directory);
   if (!key.ok()) return key.status();
-  const auto response = Issue(context, options, *key);
-  if (!response.ok()) return response.status();
+  const auto response = Issue(*channel, options, *key);
+  if (!response.ok()) {
+    // Refused. Without an answer the name may be taken by this very key: a new try needs it.
+    if (fresh && !client::ReasonOf(response.status()).empty()) {
+      std::filesystem::remove_all(directory, error);
+    }
+    return response.status();
+  }
   const auto certificate = identity::Certificate::Parse(response->certificate());
   if (!certificate || certificate->spki() != key->spki()) return BadAnswer();
   auto bundle = identity::TrustBundle::Create({response->roots().begin(), response->roots().end()},

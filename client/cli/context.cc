@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 
 #include "client/cli/exit_code.h"
 #include "client/cli/units.h"
@@ -48,14 +50,19 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::DialAdmin() const {
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Context::DialCa() const {
-  auto channel = client::Dial({FindPaths().ca_socket, "", ""}, kConnectTimeout);
-  if (channel.ok() || !absl::IsUnavailable(channel.status())) return channel;
+  if (address_given) {
+    return UsageError(
+        "The CA is reached by its socket alone, and --address does not lead there. Run this on the "
+        "CA's host, without --address.");
+  }
+  const std::string path = FindPaths().ca_socket;
+  auto channel = client::Dial({path, "", ""}, kConnectTimeout);
+  if (channel.ok() || access(path.c_str(), F_OK) == 0) return channel;
   return client::MakeError(
       absl::StatusCode::kUnavailable, client::ReasonOf(channel.status()),
-      fmt::format(
-          "The CA does not listen on {}. Run this where the mesh was created, or name its socket "
-          "with --ca-socket.",
-          FindPaths().ca_socket));
+      fmt::format("The CA does not listen on {}. Run this where the mesh was created, or name its "
+                  "socket with --ca-socket.",
+                  path));
 }
 
 std::vector<std::string> Context::AdvertisedAddresses() const {
@@ -68,16 +75,37 @@ std::vector<std::string> Context::AdvertisedAddresses() const {
   return {response.advertised_addresses().begin(), response.advertised_addresses().end()};
 }
 
-CLI::Option* AddDuration(CLI::App& app, const std::string& name, Duration& target,
-                         const std::string& help) {
+CLI::Option* AddNumber(CLI::App& app, const std::string& name, std::uint64_t& target,
+                       std::uint64_t most, const std::string& help) {
   return app
       .add_option_function<std::string>(
           name,
-          [&target, name](const std::string& text) {
-            const auto duration = ParseDuration(text);
-            if (!duration)
+          [&target, name, most](const std::string& text) {
+            const char* end = text.data() + text.size();
+            const auto [stop, error] = std::from_chars(text.data(), end, target);
+            if (error != std::errc() || stop != end || target < 1 || target > most) {
               // lint:allow(throw): how CLI11 is told of a bad value
-              throw CLI::ValidationError(name, "not a duration such as 30s, 5m or 1h30m: " + text);
+              throw CLI::ValidationError(name,
+                                         fmt::format("not a number from 1 to {}: {}", most, text));
+            }
+          },
+          help)
+      ->type_name("N");
+}
+
+CLI::Option* AddDuration(CLI::App& app, const std::string& name, Duration& target,
+                         const std::string& help, Duration longest) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, name, longest](const std::string& text) {
+            const auto duration = ParseDuration(text);
+            if (!duration || *duration > longest) {
+              // lint:allow(throw): how CLI11 is told of a bad value
+              throw CLI::ValidationError(
+                  name, fmt::format("not a duration such as 30s, 5m or 1h30m, of at most {}: {}",
+                                    FormatDuration(longest), text));
+            }
             target = *duration;
           },
           help)

@@ -3,6 +3,7 @@
 #define PEERMESH_CLIENT_CLI_CONTEXT_H_
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "client/channel.h"
 #include "client/cli/interrupts.h"
+#include "client/cli/units.h"
 #include "client/paths.h"
 #include "client/peermesh.h"
 
@@ -34,6 +36,7 @@ struct Context {
   std::string identity;
   std::string ca_socket;
   bool json = false;
+  bool address_given = false;  // as an option, not by the environment
 
   // Set by the command that was given; run once parsing has succeeded.
   std::function<absl::Status(Context&)> command;
@@ -65,9 +68,19 @@ void AddSub(CLI::App& app, Context& context);     // sub
 void AddToken(CLI::App& app, Context& context);   // token
 void AddClient(CLI::App& app, Context& context);  // client
 
-// An option that takes a duration such as "30s".
+// The one argument that may be empty: any other empty value is a variable that was not set.
+inline constexpr char kMessage[] = "MSG";
+
+// More than anybody counts; keeps what is computed from it in 64 bits.
+inline constexpr std::uint64_t kMostMessages = 1'000'000'000'000;
+
+// An option that takes a number from 1 to `most`.
+CLI::Option* AddNumber(CLI::App& app, const std::string& name, std::uint64_t& target,
+                       std::uint64_t most, const std::string& help);
+
+// An option that takes a duration such as "30s", of at most `longest`.
 CLI::Option* AddDuration(CLI::App& app, const std::string& name, Duration& target,
-                         const std::string& help);
+                         const std::string& help, Duration longest = kLongestDuration);
 
 }  // namespace peermesh::cli
 

@@ -1,10 +1,17 @@
 #include "client/cli/exit_code.h"
 
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "client/errors.h"
 
 namespace peermesh::cli {
+namespace {
 
-ExitCode ExitCodeOf(const absl::Status& status) {
+constexpr char kSignal[] = "peermesh.signal";
+
+}  // namespace
+
+int ExitCodeOf(const absl::Status& status) {
   const std::string reason = client::ReasonOf(status);
   switch (status.code()) {
     case absl::StatusCode::kOk: return kOk;
@@ -20,7 +27,12 @@ ExitCode ExitCodeOf(const absl::Status& status) {
     case absl::StatusCode::kDeadlineExceeded: return kTimeout;
     case absl::StatusCode::kResourceExhausted:
       return client::RetryAfter(status) || reason == "RATE_LIMITED" ? kRateLimited : kError;
-    case absl::StatusCode::kCancelled: return reason == "INTERRUPTED" ? kInterrupted : kError;
+    case absl::StatusCode::kCancelled: {
+      const auto number = status.GetPayload(kSignal);
+      int signal = 0;
+      return number && absl::SimpleAtoi(std::string(*number), &signal) ? kSignalled + signal
+                                                                       : kError;
+    }
     default: return kError;
   }
 }
@@ -29,8 +41,10 @@ absl::Status UsageError(std::string_view message) {
   return client::MakeError(absl::StatusCode::kInvalidArgument, "USAGE", message);
 }
 
-absl::Status Interrupted() {
-  return client::MakeError(absl::StatusCode::kCancelled, "INTERRUPTED", "");
+absl::Status Interrupted(int signal) {
+  absl::Status status = absl::CancelledError("A signal ended it.");
+  status.SetPayload(kSignal, absl::Cord(std::to_string(signal)));
+  return status;
 }
 
 }  // namespace peermesh::cli

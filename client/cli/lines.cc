@@ -7,14 +7,19 @@
 #include <cstring>
 #include <utility>
 
+#include "client/errors.h"
+
 namespace peermesh::cli {
 namespace {
 
 constexpr std::size_t kReadBytes = 256u << 10;  // a full batch for each system call
 
-absl::Status TooLong(std::size_t longest) {
-  return absl::InvalidArgumentError(
-      fmt::format("The input has a line or message of more than {} bytes. Split it.", longest));
+absl::Status TooLong(const std::string& what, std::size_t longest) {
+  return client::MakeError(
+      absl::StatusCode::kResourceExhausted, "MESSAGE_TOO_LARGE",
+      fmt::format("{} is too large. Split it: with this subject at most {} bytes fit into a "
+                  "message.",
+                  what, longest));
 }
 
 }  // namespace
@@ -23,10 +28,13 @@ absl::Status LineSplitter::Feed(std::string_view bytes, std::vector<std::string>
   for (;;) {
     const std::size_t end = bytes.find('\n');
     const std::string_view part = bytes.substr(0, end);
-    if (rest_.size() + part.size() > longest_) return TooLong(longest_);
+    if (rest_.size() + part.size() > longest_) {
+      return TooLong(fmt::format("Line {} of the input", complete_ + 1), longest_);
+    }
     rest_ += part;
     if (end == std::string_view::npos) return absl::OkStatus();
     lines.push_back(std::exchange(rest_, {}));
+    ++complete_;
     bytes.remove_prefix(end + 1);
   }
 }
@@ -54,7 +62,7 @@ absl::StatusOr<std::string> ReadAll(int fd, std::size_t longest) {
     const auto more = ReadSome(fd, some);
     if (!more.ok()) return more.status();
     if (!*more) return all;
-    if (all.size() + some.size() > longest) return TooLong(longest);
+    if (all.size() + some.size() > longest) return TooLong("The input", longest);
     all += some;
   }
 }

@@ -4,6 +4,7 @@
 #define PEERMESH_CLIENT_CLI_LINES_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,7 @@ class LineSplitter {
   // `longest`: longer lines are an error.
   explicit LineSplitter(std::size_t longest) : longest_(longest) {}
 
-  // Appends the lines that `bytes` completes.
+  // Appends the lines that `bytes` completes, up to one that is too long: MESSAGE_TOO_LARGE.
   absl::Status Feed(std::string_view bytes, std::vector<std::string>& lines);
   // Appends what is left after the last '\n', if anything.
   void End(std::vector<std::string>& lines);
@@ -27,12 +28,13 @@ class LineSplitter {
  private:
   const std::size_t longest_;
   std::string rest_;
+  std::uint64_t complete_ = 0;  // lines
 };
 
 // One read(2): false at the end of the input.
 absl::StatusOr<bool> ReadSome(int fd, std::string& bytes);
 
-// Everything up to the end, at most `longest` bytes.
+// Everything up to the end; MESSAGE_TOO_LARGE beyond `longest` bytes.
 absl::StatusOr<std::string> ReadAll(int fd, std::size_t longest);
 
 }  // namespace peermesh::cli

@@ -2,13 +2,17 @@
 
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
+#include "client/cli/exit_code.h"
 #include "client/errors.h"
 #include "mesh/base/check.h"
 
@@ -27,6 +31,7 @@ const char* CodeOf(Style style) {
 }
 
 absl::Status OutputError() {
+  if (errno == EPIPE) return Interrupted(SIGPIPE);  // as if the signal were not ignored
   return absl::UnknownError(
       fmt::format("Standard output cannot be written: {}.", std::strerror(errno)));
 }
@@ -45,6 +50,21 @@ std::size_t Utf8Length(std::string_view bytes) {
   // U+0080 to U+009F are control characters too.
   if (lead == 0xc2 && static_cast<unsigned char>(bytes[1]) < 0xa0) return 0;
   return length;
+}
+
+// The sentences for people.
+std::string Explain(const absl::Status& status) {
+  std::string text(status.message());
+  if (text.empty()) text = absl::StatusCodeToString(status.code());
+  if (absl::IsUnavailable(status) && client::ReasonOf(status).empty()) {
+    text = fmt::format(
+        "The connection to the peer broke ({}). See whether it runs: \"peermesh health\".", text);
+  }
+  const auto wait = client::RetryAfter(status);
+  if (wait && *wait < client::kLongestRetry) {
+    text += fmt::format(" Try again in {} ms.", (wait->count() + 999) / 1000);
+  }
+  return text;
 }
 
 }  // namespace
@@ -102,23 +122,37 @@ absl::Status WriteOut(std::string_view text) {
 
 absl::Status FlushOut() { return std::fflush(stdout) == 0 ? absl::OkStatus() : OutputError(); }
 
-void PrintError(const absl::Status& status) {
-  const std::string reason = client::ReasonOf(status);
-  std::string text(status.message());
-  if (text.empty()) text = absl::StatusCodeToString(status.code());
-  if (absl::IsUnavailable(status) && reason.empty()) {
-    text = fmt::format(
-        "The connection to the peer broke ({}). See whether it runs: \"peermesh health\".", text);
-  }
-  if (const auto wait = client::RetryAfter(status)) {
-    text += fmt::format(" Try again in {} ms.", (wait->count() + 999) / 1000);
-  }
-  const bool colour = WantsColour(stderr);
-  fmt::print(stderr, "{} {}{}\n", Paint("peermesh:", Style::kBad, colour), Escape(text),
-             reason.empty() || reason == "USAGE" ? "" : fmt::format(" [{}]", Escape(reason)));
+bool OutputGone() {
+  pollfd output{STDOUT_FILENO, 0, 0};
+  return poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP)) != 0;
 }
 
-void Note(std::string_view text) { fmt::print(stderr, "{}\n", text); }
+void PrintError(const absl::Status& status) {
+  const std::string reason = client::ReasonOf(status);
+  const bool colour = WantsColour(stderr);
+  Note(
+      fmt::format("{} {}{}", Paint("peermesh:", Style::kBad, colour), Escape(Explain(status)),
+                  reason.empty() || reason == "USAGE" ? "" : fmt::format(" [{}]", Escape(reason))));
+}
+
+std::string JsonOf(const absl::Status& status) {
+  nlohmann::ordered_json error = {{"code", absl::StatusCodeToString(status.code())},
+                                  {"reason", client::ReasonOf(status)},
+                                  {"message", Explain(status)}};
+  if (const auto wait = client::RetryAfter(status)) {
+    error["retryDelay"] =
+        fmt::format("{}.{:06}s", wait->count() / 1'000'000, wait->count() % 1'000'000);
+  }
+  const nlohmann::ordered_json json = {{"error", std::move(error)}};
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+void Note(std::string_view text) {
+  // In one piece, and no error if it cannot be written: there is nowhere left to say so.
+  std::string line(text);
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
 
 std::string Escape(std::string_view bytes) {
   std::string out;

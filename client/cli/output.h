@@ -3,12 +3,14 @@
 #ifndef PEERMESH_CLIENT_CLI_OUTPUT_H_
 #define PEERMESH_CLIENT_CLI_OUTPUT_H_
 
+#include <chrono>
 #include <cstdio>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "mesh/base/time.h"
 
 namespace google::protobuf {
 class Message;
@@ -46,12 +48,19 @@ enum class Json { kIndented, kOneLine };
 // Protobuf JSON with every field, names in lowerCamelCase.
 std::string ToJson(const google::protobuf::Message& message, Json form);
 
-// Writes all of it to standard output. An error if nobody reads it any more.
+// Writes all of it to standard output. If nobody reads it any more: Interrupted(SIGPIPE).
 absl::Status WriteOut(std::string_view text);
 absl::Status FlushOut();
+// Whether nobody reads standard output any more, for a command that has nothing to write now; to be
+// asked every kOutputCheck.
+bool OutputGone();
+inline constexpr Duration kOutputCheck = std::chrono::milliseconds(500);
 
 // "peermesh: ..." on stderr; the reason in brackets if the error has one.
 void PrintError(const absl::Status& status);
+// The same as an object with --json: {"error": {"code", "reason", "message"}}, "retryDelay" if
+// known.
+std::string JsonOf(const absl::Status& status);
 // A message that is no error.
 void Note(std::string_view text);
 

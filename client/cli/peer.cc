@@ -1,6 +1,11 @@
 // peermesh status, drain, health, version: the peer itself.
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -18,6 +23,46 @@ namespace {
 
 // Between two questions of `health --wait`: no start takes as little.
 constexpr std::chrono::milliseconds kHealthPause{50};
+
+// What a peer accepts, and what its end may take after that.
+constexpr Duration kLongestGrace = std::chrono::minutes(5);
+constexpr Duration kEndMargin = std::chrono::seconds(5);
+
+// The process that listens on a unix socket; unknown if it is not ours to see.
+class PeerProcess {
+ public:
+  // `socket` empty: on another host.
+  explicit PeerProcess(const std::string& socket) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (socket.empty() || socket.size() >= sizeof(address.sun_path)) return;
+    socket.copy(address.sun_path, socket.size());
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ucred credentials{};
+    socklen_t size = sizeof(credentials);
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 && credentials.pid > 0) {
+      pidfd_ = static_cast<int>(syscall(SYS_pidfd_open, credentials.pid, 0));
+    }
+    close(fd);
+  }
+  ~PeerProcess() {
+    if (known()) close(pidfd_);
+  }
+  PeerProcess(const PeerProcess&) = delete;
+  PeerProcess& operator=(const PeerProcess&) = delete;
+
+  bool known() const { return pidfd_ >= 0; }
+  // False if it still runs after `timeout`.
+  bool AwaitEnd(Duration timeout) const {
+    pollfd end{pidfd_, POLLIN, 0};
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(timeout);
+    return poll(&end, 1, static_cast<int>(wait.count())) == 1;
+  }
+
+ private:
+  int pidfd_ = -1;
+};
 
 WallTime Now() {
   return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
@@ -81,18 +126,31 @@ absl::Status Status(Context& context) {
   return absl::OkStatus();
 }
 
-absl::Status Drain(Context& context, std::optional<Duration> grace) {
+struct DrainOptions {
+  std::optional<Duration> grace;
+  bool wait = true;
+};
+
+absl::Status Drain(Context& context, const DrainOptions& options) {
   const auto channel = context.DialAdmin();
   if (!channel.ok()) return channel.status();
+  // Before it goes: nothing else tells it from one that starts in its place.
+  const PeerProcess process(context.address.empty() ? context.FindPaths().admin_socket : "");
   v1::DrainRequest request;
-  if (grace) *request.mutable_grace() = ToProto(*grace);
+  if (options.grace) *request.mutable_grace() = ToProto(*options.grace);
   v1::DrainResponse response;
   grpc::ClientContext call;
   client::PrepareCall(call, "peermesh/" PEERMESH_VERSION, kCallTimeout);
   const grpc::Status status = v1::AdminService::NewStub(*channel)->Drain(&call, request, &response);
   if (!status.ok()) return client::FromGrpc(status);
+  if (options.wait && process.known() &&
+      !process.AwaitEnd(options.grace.value_or(kLongestGrace) + kEndMargin)) {
+    return absl::DeadlineExceededError(
+        "The peer still runs though its grace is over. See its log; SIGTERM ends it now.");
+  }
   if (context.json) return WriteOut(ToJson(response, Json::kIndented));
-  Note("The peer drains and will exit.");
+  Note(options.wait && process.known() ? "The peer has left and ended."
+                                       : "The peer drains and will exit.");
   return absl::OkStatus();
 }
 
@@ -128,12 +186,17 @@ void AddPeer(CLI::App& app, Context& context) {
   });
 
   auto* drain = app.add_subcommand("drain", "Make the peer leave the mesh in good order and exit");
+  drain->footer(
+      "It returns when the process has ended, so that \"peermesh up\" may follow. A peer on "
+      "another\nhost is not waited for.");
   auto grace = std::make_shared<Duration>();
-  auto* option =
-      AddDuration(*drain, "--grace", *grace, "How long queues may take to empty (default 5s)");
-  drain->callback([grace, option, &context] {
-    const auto wanted = option->count() ? std::optional(*grace) : std::nullopt;
-    context.command = [wanted](Context& c) { return Drain(c, wanted); };
+  auto* option = AddDuration(*drain, "--grace", *grace,
+                             "How long queues may take to empty (default 5s)", kLongestGrace);
+  auto no_wait = std::make_shared<bool>();
+  drain->add_flag("--no-wait", *no_wait, "Return at once, while it drains");
+  drain->callback([grace, option, no_wait, &context] {
+    const DrainOptions options{option->count() ? std::optional(*grace) : std::nullopt, !*no_wait};
+    context.command = [options](Context& c) { return Drain(c, options); };
   });
 
   auto* health = app.add_subcommand("health", "Exit with 0 if the peer is serving");

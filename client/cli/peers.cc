@@ -19,8 +19,8 @@
 namespace peermesh::cli {
 namespace {
 
-constexpr std::size_t kShortId = 8;  // what people see of an id
-constexpr Duration kForever = std::chrono::hours(24);
+constexpr std::size_t kShortId = 8;         // what people see of an id
+constexpr std::size_t kShortestPrefix = 4;  // of an id, as a peer takes it for a target, too
 
 WallTime Now() {
   return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
@@ -96,8 +96,14 @@ std::string RenderPeers(const Peers& peers) {
 absl::Status List(Context& context, const v1::PeerFilter& filter) {
   const auto client = context.Connect();
   if (!client.ok()) return client.status();
-  const auto peers = (*client)->ListPeers(filter);
+  auto peers = (*client)->ListPeers(filter);
   if (!peers.ok()) return peers.status();
+  if (!filter.peer().empty() && filter.peer().size() < kShortestPrefix) {
+    auto& rows = *peers->mutable_peers();
+    rows.erase(std::remove_if(rows.begin(), rows.end(),
+                              [&](const v1::Peer& row) { return row.name() != filter.peer(); }),
+               rows.end());
+  }
   if (!filter.peer().empty() && peers->peers().empty()) {
     return client::MakeError(
         absl::StatusCode::kNotFound, "UNKNOWN_PEER",
@@ -182,12 +188,13 @@ absl::Status Watch(Context& context, const v1::PeerFilter& filter) {
   Watcher watcher(context.json);
   absl::Status status;
   while (status.ok()) {
-    const auto change = watch->Next(kForever);
+    const auto change = watch->Next(kOutputCheck);
     status = change.status();
+    if (change.ok() && !*change && OutputGone()) status = Interrupted(SIGPIPE);
     if (change.ok() && *change) status = watcher.Show(**change);
   }
   context.interrupts->SetAction({});
-  if (context.interrupts->signal() == SIGINT) return Interrupted();
+  if (context.interrupts->signal() == SIGINT) return Interrupted(SIGINT);
   return context.interrupts->signal() != 0 ? absl::OkStatus() : status;
 }
 
@@ -200,9 +207,11 @@ void AddPeers(CLI::App& app, Context& context) {
   };
   auto options = std::make_shared<PeersOptions>();
   auto* command = app.add_subcommand("peers", "Show who is in the mesh");
-  command->add_option("PEER", options->peer, "Only this one: name, id, or unique prefix of the id");
+  command->add_option("PEER", options->peer,
+                      "Only this one: name, id, or prefix of the id of at least 4 characters");
   command->add_flag("-w,--watch", options->watch,
-                    "Then every change; with --json one event a line. ^C or SIGTERM ends it");
+                    "Then every change; with --json one event a line. SIGTERM ends it with exit "
+                    "code 0");
   command->callback([options, &context] {
     context.command = [options](Context& c) {
       v1::PeerFilter filter;

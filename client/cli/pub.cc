@@ -4,17 +4,15 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
-#include <thread>
 
 #include "client/cli/context.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/lines.h"
 #include "client/cli/output.h"
+#include "client/cli/publisher.h"
 #include "client/cli/units.h"
 #include "mesh/base/limits.h"
 #include "peermesh/v1/messaging.pb.h"
@@ -24,10 +22,11 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr Duration kFlushTimeout =
-    std::chrono::seconds(60);                    // a blocked subscriber may hold us that long
-constexpr std::size_t kSlice = 256;              // messages handed to the session at once
-constexpr std::uint64_t kSlicesPerSecond = 100;  // with --rate: how smooth it is
+constexpr std::uint64_t kFastestRate = 1'000'000'000;
+
+constexpr std::string_view kSignals =
+    "^C, SIGTERM and SIGHUP end it; with --lines or --count it then says how far it got.\n"
+    "A loss of the peer ends it, too: nothing is sent after a hole.\n\n";
 
 struct PubOptions {
   std::string subject;
@@ -41,72 +40,12 @@ struct PubOptions {
   std::uint64_t rate = 0;  // 0: as fast as it goes
 };
 
-// What the answers add up to. Written by the session's thread, read by ours after Flush.
-struct Totals {
-  std::atomic<std::uint64_t> accepted = 0;
-  std::atomic<std::uint64_t> refused = 0;
-  std::atomic<std::uint32_t> most_interested = 0;
-  std::atomic<bool> unreachable = false;
-};
-
-void Count(const client::Published& answer, Totals& totals) {
-  if (!answer.receipt.ok()) {
-    totals.refused += answer.messages;
-    return;
-  }
-  totals.accepted += answer.messages;
-  totals.most_interested =
-      std::max(totals.most_interested.load(), answer.receipt->interested_peers);
-  if (!answer.receipt->unreachable_peers.empty()) totals.unreachable = true;
+// What is left of the largest message beside its subject.
+std::size_t LongestPayload(const std::string& subject) {
+  constexpr std::size_t kTagAndLength = 4;  // of a payload of up to 2 MiB
+  const client::Message empty{subject, {}, {}, {}, {}};
+  return kMaxMessageBytes - client::WireBytes(empty) - kTagAndLength;
 }
-
-// Hands messages to a session, at the rate wanted.
-class Publisher {
- public:
-  Publisher(client::Session& session, const Totals& totals, const PubOptions& options)
-      : session_(session), totals_(totals), options_(options) {}
-
-  // Stops at the first refusal: what follows would be out of order.
-  absl::Status Publish(std::vector<std::string> payloads) {
-    const std::size_t slice =
-        options_.rate == 0 ? kSlice
-                           : std::clamp<std::uint64_t>(options_.rate / kSlicesPerSecond, 1, kSlice);
-    for (std::size_t first = 0; first < payloads.size(); first += slice) {
-      if (totals_.refused != 0) return absl::OkStatus();
-      std::vector<client::Message> messages;
-      for (std::size_t i = first; i < std::min(first + slice, payloads.size()); ++i) {
-        bytes_ += payloads[i].size();
-        messages.push_back({options_.subject, std::move(payloads[i]), {}, {}, {}});
-      }
-      Pace(messages.size());
-      const auto queued = session_.Publish(std::move(messages), options_.target);
-      if (!queued.ok()) return queued.status();
-    }
-    return absl::OkStatus();
-  }
-
-  std::uint64_t bytes() const { return bytes_; }
-  double Seconds() const {
-    return std::chrono::duration<double>(SteadyClock::now() - start_).count();
-  }
-
- private:
-  // A schedule, not a pause: a late slice is made up for.
-  void Pace(std::size_t messages) {
-    if (options_.rate != 0) {
-      std::this_thread::sleep_until(
-          start_ + std::chrono::microseconds(1'000'000 * published_ / options_.rate));
-    }
-    published_ += messages;
-  }
-
-  client::Session& session_;
-  const Totals& totals_;
-  const PubOptions& options_;
-  const SteadyClock::time_point start_ = SteadyClock::now();
-  std::uint64_t published_ = 0;
-  std::uint64_t bytes_ = 0;
-};
 
 absl::StatusOr<int> OpenInput(const std::string& file) {
   if (file.empty() || file == "-") return STDIN_FILENO;
@@ -116,50 +55,56 @@ absl::StatusOr<int> OpenInput(const std::string& file) {
       fmt::format("{} cannot be read: {}. Check the path.", file, std::strerror(errno)));
 }
 
-absl::Status PublishLines(int fd, Publisher& publisher, const Totals& totals) {
-  LineSplitter splitter(kMaxMessageBytes);
+// `given` counts the lines read.
+absl::Status PublishLines(int fd, std::size_t longest, Publisher& publisher, std::uint64_t& given) {
+  LineSplitter splitter(longest);
   std::vector<std::string> lines;
   std::string bytes;
-  while (totals.refused == 0) {
-    const auto more = ReadSome(fd, bytes);
-    if (!more.ok()) return more.status();
-    if (*more) {
-      if (auto status = splitter.Feed(bytes, lines); !status.ok()) return status;
+  for (bool more = true; more;) {
+    if (auto status = publisher.AwaitInput(fd); !status.ok()) return status;
+    const auto read = ReadSome(fd, bytes);
+    if (!read.ok()) return read.status();
+    more = *read;
+    lines.clear();
+    absl::Status sound;
+    if (more) {
+      sound = splitter.Feed(bytes, lines);
     } else {
       splitter.End(lines);
     }
-    if (auto status = publisher.Publish(std::exchange(lines, {})); !status.ok()) return status;
-    if (!*more) break;
+    given += lines.size();
+    const auto line = [&lines](std::uint64_t i) -> const std::string& { return lines[i]; };
+    if (auto status = publisher.Publish(lines.size(), line); !status.ok()) return status;
+    if (!sound.ok()) return sound;
   }
   return absl::OkStatus();
 }
 
-absl::Status PublishCopies(const std::string& payload, std::uint64_t count, Publisher& publisher,
-                           const Totals& totals) {
-  for (std::uint64_t done = 0; done < count && totals.refused == 0;) {
-    const std::uint64_t n = std::min<std::uint64_t>(kSlice, count - done);
-    if (auto status = publisher.Publish(std::vector<std::string>(n, payload)); !status.ok())
-      return status;
-    done += n;
-  }
-  return absl::OkStatus();
-}
-
-void Report(const Context& context, const Totals& totals, const Publisher& publisher) {
-  const double seconds = publisher.Seconds();
-  const double rate = seconds > 0 ? static_cast<double>(totals.accepted) / seconds : 0;
+// How far it got: `given` messages were there to publish.
+void Report(const Context& context, const PubOptions& options, const Publisher::Counts& counts,
+            std::uint64_t given, double seconds) {
+  const double rate = seconds > 0 ? static_cast<double>(counts.accepted) / seconds : 0;
+  const std::uint64_t missing = given - counts.accepted - counts.unknown;
   if (context.json) {
     fmt::print(
-        "{{\"messages\":\"{}\",\"refused\":\"{}\",\"bytes\":\"{}\",\"seconds\":{:.6f},"
-        "\"messagesPerSecond\":{:.1f},\"interestedPeers\":{}}}\n",
-        totals.accepted, totals.refused, publisher.bytes(), seconds, rate, totals.most_interested);
+        "{{\"messages\":\"{}\",\"unknown\":\"{}\",\"notPublished\":\"{}\",\"bytes\":\"{}\","
+        "\"seconds\":{:.6f},\"messagesPerSecond\":{:.1f},\"interestedPeers\":{}}}\n",
+        counts.accepted, counts.unknown, missing, counts.bytes, seconds, rate,
+        counts.most_interested);
     return;
   }
-  Note(fmt::format("Published {} messages ({}) in {:.2f} s: {:.0f} messages/s.", totals.accepted,
-                   FormatBytes(publisher.bytes()), seconds, rate));
-  if (totals.refused != 0) Note(fmt::format("{} messages were refused.", totals.refused));
-  if (totals.accepted != 0 && totals.most_interested == 0) Note("Nobody subscribes to it.");
-  if (totals.unreachable) Note("Some peers could not be reached: see \"peermesh peers\".");
+  Note(fmt::format("Published {} messages ({}) in {:.2f} s: {:.0f} messages/s.", counts.accepted,
+                   FormatBytes(counts.bytes), seconds, rate));
+  if (counts.unknown != 0) {
+    Note(fmt::format("{} more were sent and not answered: they may or may not be published.",
+                     counts.unknown));
+  }
+  if (missing != 0) Note(fmt::format("{} were not published.", missing));
+  if (counts.unknown + missing != 0 && options.lines) {
+    Note(fmt::format("The last line accepted is number {}.", counts.accepted));
+  }
+  if (counts.accepted != 0 && counts.most_interested == 0) Note("Nobody subscribes to it.");
+  if (counts.unreachable) Note("Some peers could not be reached: see \"peermesh peers\".");
 }
 
 absl::Status PublishMany(Context& context, const PubOptions& options, const std::string& payload) {
@@ -167,20 +112,22 @@ absl::Status PublishMany(Context& context, const PubOptions& options, const std:
   if (!input.ok()) return input.status();
   const auto client = context.Connect();
   if (!client.ok()) return client.status();
-  Totals totals;
-  client::SessionOptions session_options;
-  session_options.on_events = [](std::span<client::Event>) {};
-  session_options.on_published = [&totals](const client::Published& answer) {
-    Count(answer, totals);
-  };
-  auto session = (*client)->OpenSession(std::move(session_options));
-  if (!session.ok()) return session.status();
-  Publisher publisher(**session, totals, options);
-  absl::Status status = options.lines ? PublishLines(*input, publisher, totals)
-                                      : PublishCopies(payload, options.count, publisher, totals);
-  const absl::Status closed = (*session)->Close(kFlushTimeout);
-  Report(context, totals, publisher);
-  return status.ok() ? closed : status;
+  auto opened = Publisher::Open(**client, {options.subject, options.target, options.rate});
+  if (!opened.ok()) return opened.status();
+  Publisher& publisher = **opened;
+  context.interrupts->SetAction([&] { publisher.Stop(Interrupted(context.interrupts->signal())); });
+  const auto start = SteadyClock::now();
+  std::uint64_t given = options.lines ? 0 : options.count;
+  const absl::Status status =
+      options.lines ? PublishLines(*input, LongestPayload(options.subject), publisher, given)
+                    : publisher.Publish(given, [&payload](std::uint64_t) -> const std::string& {
+                        return payload;
+                      });
+  const std::chrono::duration<double> seconds = SteadyClock::now() - start;
+  context.interrupts->SetAction({});
+  Report(context, options, publisher.counts(), given, seconds.count());
+  if (status.ok()) publisher.Close();
+  return status;
 }
 
 absl::Status PublishOne(Context& context, const PubOptions& options, std::string payload) {
@@ -212,6 +159,8 @@ absl::Status PublishOne(Context& context, const PubOptions& options, std::string
 }
 
 absl::Status Pub(Context& context, const PubOptions& options) {
+  // Before any input is waited for.
+  if (auto status = client::Check({options.subject, {}, {}, {}, {}}); !status.ok()) return status;
   if (options.lines) {
     if (options.text_given || options.count_given) {
       return UsageError(
@@ -230,7 +179,7 @@ absl::Status Pub(Context& context, const PubOptions& options) {
     }
     const auto input = OpenInput(options.file);
     if (!input.ok()) return input.status();
-    auto read = ReadAll(*input, kMaxMessageBytes);
+    auto read = ReadAll(*input, LongestPayload(options.subject));
     if (!read.ok()) return read.status();
     payload = *std::move(read);
   }
@@ -242,8 +191,11 @@ absl::Status Pub(Context& context, const PubOptions& options) {
 
 void AddPub(CLI::App& app, Context& context) {
   const auto finish = [&context](CLI::App* command, std::shared_ptr<PubOptions> options) {
-    auto* message =
-        command->add_option("MSG", options->text, "The message; - or nothing: standard input");
+    // -h is no help here: a message may well begin with it.
+    command->set_help_flag("--help", "Print this and exit");
+    auto* message = command->add_option(
+        kMessage, options->text,
+        "The message; - or nothing: standard input. Write -- before one that begins with -");
     command->callback([options, message, command, &context] {
       options->text_given = message->count() != 0;
       auto* count = command->get_option_no_throw("--count");
@@ -254,25 +206,27 @@ void AddPub(CLI::App& app, Context& context) {
 
   auto pub = std::make_shared<PubOptions>();
   auto* command = app.add_subcommand("pub", "Publish a message, or many");
+  command->footer(std::string(kSignals) + std::string(kExitCodes));
   command->add_option("SUBJECT", pub->subject, "Where to, such as orders.new")->required();
   command->add_flag("--lines", pub->lines,
                     "Every line of standard input, or of --file, is a message");
   command->add_option("--file", pub->file, "Read this instead of standard input")
       ->type_name("FILE");
-  command->add_option("--count", pub->count, "Publish the message N times")->type_name("N");
-  command->add_option("--rate", pub->rate, "At most N messages a second")
-      ->type_name("N")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}).description(""));
+  AddNumber(*command, "--count", pub->count, kMostMessages, "Publish the message N times");
+  AddNumber(*command, "--rate", pub->rate, kFastestRate, "At most N messages a second");
   command
       ->add_option("--target", pub->target,
-                   "Only subscriptions on this peer: name, id, or unique prefix")
+                   "Only subscriptions on this peer: name, id, or unique prefix of at least 4")
       ->type_name("PEER");
   finish(command, pub);
 
   auto send = std::make_shared<PubOptions>();
   send->subject = "direct";
   auto* direct = app.add_subcommand("send", "Send a message to the applications on one peer");
-  direct->add_option("PEER", send->target, "Name, id, or unique prefix of the id")->required();
+  direct
+      ->add_option("PEER", send->target,
+                   "Name, id, or unique prefix of the id of at least 4 characters")
+      ->required();
   direct->add_option("--subject", send->subject, "Subject (default direct)");
   finish(direct, send);
 }

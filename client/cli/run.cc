@@ -5,11 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "client/cli/context.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/interrupts.h"
 #include "client/cli/output.h"
+#include "client/cli/parse_error.h"
 #include "server/tls/process.h"
 
 namespace peermesh::cli {
@@ -29,7 +31,8 @@ void AddGlobalOptions(CLI::App& app, Context& context) {
       ->excludes(socket);
   add("--identity", context.identity, "DIR",
       "Directory made by \"peermesh client add\", for --address (or PEERMESH_IDENTITY)");
-  app.add_flag("--json", context.json, "Print protobuf JSON");
+  app.add_flag("--json", context.json,
+               "Print JSON; an error is {\"error\": {\"code\", \"reason\", \"message\"}}");
 }
 
 // Directories are read from the environment by client/paths. A peer named by an option is not mixed
@@ -46,11 +49,6 @@ void ReadEnvironment(Context& context) {
   read("PEERMESH_IDENTITY", context.identity);
 }
 
-std::string Sentence(std::string text) {
-  if (!text.empty() && text.back() != '.') text += '.';
-  return text;
-}
-
 absl::Status RunCommand(Context& context) {
   if (context.plain_process) return context.command(context);
   if (auto status = tls::InitProcess(tls::Signals::kBlock); !status.ok()) return status;
@@ -62,6 +60,28 @@ absl::Status RunCommand(Context& context) {
   interrupts.SetAction({});
   if (auto flushed = FlushOut(); status.ok()) status = flushed;
   return status;
+}
+
+// Options that the parser takes one by one and that make sense together only.
+absl::Status CheckOptions(const CLI::App& app, Context& context) {
+  if (auto status = RefuseEmptyValues(app); !status.ok()) return status;
+  context.address_given = !context.address.empty();
+  const bool identity_given = !context.identity.empty();
+  ReadEnvironment(context);
+  if (identity_given && context.address.empty()) {
+    return UsageError(
+        "--identity is for a peer on another host. Name it with --address, or leave both out.");
+  }
+  return absl::OkStatus();
+}
+
+// Prints what went wrong and returns the exit code.
+int Fail(const absl::Status& status, bool json) {
+  const int code = ExitCodeOf(status);
+  if (code >= kSignalled) return code;  // whoever ended it knows
+  if (json && WriteOut(JsonOf(status)).ok()) FlushOut().IgnoreError();
+  PrintError(status);
+  return code;
 }
 
 }  // namespace
@@ -89,18 +109,26 @@ int Run(int argc, const char* const* argv) {
   AddSub(app, context);
   AddToken(app, context);
   AddClient(app, context);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    PrintError(UsageError(fmt::format("{} See \"peermesh --help\".", Sentence(error.what()))));
-    return kUsage;
+  // -h everywhere but where a message may begin with it: a command takes its help flag from here
+  // when it is added, and what a command does not know is asked of the program.
+  app.set_help_flag("--help", "Print this and exit");
+  if (argc == 2 && std::string_view(argv[1]) == "-h") {
+    fmt::print("{}", app.help());
+    return kOk;
   }
-  ReadEnvironment(context);
-  const absl::Status status = RunCommand(context);
-  const ExitCode code = ExitCodeOf(status);
-  if (!status.ok() && code != kInterrupted) PrintError(status);
-  return code;
+  absl::Status status = RefuseEmptyValues(argc, argv);
+  if (status.ok()) {
+    try {
+      app.parse(argc, argv);
+      status = CheckOptions(app, context);
+    } catch (const CLI::ParseError& error) {
+      if (error.get_exit_code() == 0) return app.exit(error);
+      status = Translate(app, error);
+      context.json = app.count("--json") != 0;
+    }
+  }
+  if (status.ok()) status = RunCommand(context);
+  return status.ok() ? kOk : Fail(status, context.json);
 }
 
 }  // namespace peermesh::cli

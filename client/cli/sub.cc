@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +14,7 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/output.h"
 #include "client/cli/units.h"
+#include "mesh/base/limits.h"
 
 namespace peermesh::cli {
 namespace {
@@ -72,6 +74,14 @@ std::string JsonOf(const client::Gap& gap) {
                                          {"to", std::to_string(gap.to)},
                                          {"reason", ToString(gap.reason)}}}};
   return json.dump() + "\n";
+}
+
+OnOverflow ParseOverflow(const std::string& text) {
+  if (text == "gap") return OnOverflow::kGap;
+  if (text == "block") return OnOverflow::kBlock;
+  if (text == "close") return OnOverflow::kClose;
+  // lint:allow(throw): how CLI11 is told of a bad value
+  throw CLI::ValidationError("--on-overflow", "neither gap, block nor close: " + text);
 }
 
 class Printer {
@@ -166,7 +176,8 @@ absl::Status Receive(client::Session& session, const SubOptions& options, Printe
         if (options.count == 0) return absl::OkStatus();
         return absl::DeadlineExceededError("Fewer messages arrived in time than --count asks for.");
       }
-      event = session.Next(left);
+      event = session.Next(std::min(left, kOutputCheck));
+      if (event.ok() && !*event && OutputGone()) return Interrupted(SIGPIPE);
     }
     if (!event.ok()) return event.status();
     if (!*event) continue;
@@ -177,6 +188,9 @@ absl::Status Receive(client::Session& session, const SubOptions& options, Printe
 }
 
 absl::Status Sub(Context& context, const SubOptions& options) {
+  for (const std::string& subject : options.subjects) {
+    if (auto status = client::CheckPattern(subject); !status.ok()) return status;
+  }
   const auto client = context.Connect();
   if (!client.ok()) return client.status();
   client::SessionOptions session_options;
@@ -194,8 +208,10 @@ absl::Status Sub(Context& context, const SubOptions& options) {
   if (status.ok() || signal != 0) {
     if (auto result = printer.Result(); !result.ok()) return result;
   }
-  if (signal == SIGINT) return Interrupted();
-  return signal != 0 ? absl::OkStatus() : status;
+  if (signal == 0) return status;
+  // What was to go on for ever ended in good order; but not at ^C, which ends the caller, too.
+  const bool incomplete = options.count != 0 && !printer.Complete();
+  return incomplete || signal == SIGINT ? Interrupted(signal) : absl::OkStatus();
 }
 
 }  // namespace
@@ -204,30 +220,32 @@ void AddSub(CLI::App& app, Context& context) {
   auto options = std::make_shared<SubOptions>();
   auto* command = app.add_subcommand("sub", "Print what arrives");
   command->footer(
-      "\"Subscribed.\" on stderr says that from now on nothing is missed. ^C or SIGTERM ends it.\n"
-      "With --json the payload is base64.\n\n" +
+      "\"Subscribed.\" on stderr says that from now on nothing is missed. With --json the payload "
+      "is base64.\n"
+      "^C ends it with exit code 130. SIGTERM and SIGHUP end it with 0, or with 143 and 129 if "
+      "--count\nis not reached.\n\n" +
       std::string(kExitCodes));
   command
       ->add_option(
           "SUBJECT", options->subjects,
           "What to receive: * stands for one word, a final > for the rest, as in 'orders.>'")
       ->required();
-  command->add_option("--count", options->count, "Stop after N messages")->type_name("N");
+  AddNumber(*command, "--count", options->count, kMostMessages, "Stop after N messages");
   command->add_flag("--raw", options->raw,
                     "Print payloads alone, each with a newline. A loss then makes the exit code 1");
   command->add_flag("--allow-gaps", options->allow_gaps,
                     "With --raw: carry on after losses and reconnects");
-  const std::map<std::string, OnOverflow> overflow = {
-      {"gap", OnOverflow::kGap}, {"block", OnOverflow::kBlock}, {"close", OnOverflow::kClose}};
   command
-      ->add_option("--on-overflow", options->on_overflow,
-                   "When this is too slow: gap drops the oldest and says so (default), block holds "
-                   "publishers back, "
-                   "close ends it")
-      ->transform(CLI::CheckedTransformer(overflow, CLI::ignore_case).description(""))
+      ->add_option_function<std::string>(
+          "--on-overflow",
+          [options](const std::string& text) { options->on_overflow = ParseOverflow(text); },
+          "When this is too slow: gap drops the oldest and says so (default), block holds "
+          "publishers back, "
+          "close ends it")
       ->type_name("gap|block|close");
   AddDuration(*command, "--block-timeout", options->block_timeout,
-              "With block: how long one message may hold publishers back (default 5s)");
+              "With block: how long one message may hold publishers back (default 5s, at most 60s)",
+              kMaxBlockTimeout);
   AddDuration(*command, "--timeout", options->timeout,
               "Stop after this time; exit code 6 if --count is not reached");
   command->callback([options, &context] {

@@ -11,7 +11,7 @@ namespace peermesh::cli {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000;
-constexpr std::int64_t kLongest = 10 * 365 * 86'400 * kSecond;
+constexpr std::int64_t kLongest = kLongestDuration.count();
 
 struct Unit {
   std::string_view name;

@@ -2,6 +2,7 @@
 #ifndef PEERMESH_CLIENT_CLI_UNITS_H_
 #define PEERMESH_CLIENT_CLI_UNITS_H_
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,8 +17,10 @@ class Timestamp;
 
 namespace peermesh::cli {
 
+inline constexpr Duration kLongestDuration = std::chrono::hours(24 * 3650);
+
 // "250ms", "30s", "5m", "1h30m", "7d"; a number alone is seconds. Nullopt for anything else, for
-// negative values and for more than ten years.
+// negative values and for more than kLongestDuration.
 std::optional<Duration> ParseDuration(std::string_view text);
 
 // The two largest units: "6d 23h", "3m 20s"; below a second "12.3 ms" or "80 us".

@@ -65,6 +65,10 @@ absl::Status Up(const UpOptions& up, const Context& context) {
         "--join takes a file, because every user of this host can read the arguments of a program. "
         "Pass the token on standard input: echo TOKEN | peermesh up --join -");
   }
+  std::error_code error;
+  if (std::filesystem::is_directory(up.join, error)) {
+    return UsageError(fmt::format("{} is a directory. Name the file with the token.", up.join));
+  }
   const char* join = std::getenv("PEERMESH_JOIN");
   const bool joins = !up.join.empty() || (join != nullptr && *join != '\0');
   // A peer that is in a mesh already stays in it: --create is for one that is in none.

@@ -3,6 +3,10 @@
 #include <grpcpp/support/status.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
 #include "tests/client/scripted_peer.h"
 
 namespace peermesh::client {
@@ -23,6 +27,19 @@ TEST(Errors, WithoutDetailsThereIsNoReason) {
   EXPECT_TRUE(absl::IsUnavailable(status));
   EXPECT_EQ(ReasonOf(status), "");
   EXPECT_EQ(RetryAfter(status), std::nullopt);
+}
+
+TEST(Errors, AWaitOfAnyLengthIsWithinBounds) {
+  for (const std::int64_t seconds : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::max()}) {
+    google::rpc::Status proto;
+    proto.set_code(8);
+    google::rpc::RetryInfo wait;
+    wait.mutable_retry_delay()->set_seconds(seconds);
+    proto.add_details()->PackFrom(wait);
+    const auto retry = RetryAfter(FromProto(proto));
+    ASSERT_TRUE(retry.has_value());
+    EXPECT_EQ(*retry, seconds < 0 ? Duration::zero() : Duration(kLongestRetry));
+  }
 }
 
 TEST(Errors, DetailsThatAreNotOursAreIgnored) {

@@ -43,6 +43,23 @@ std::vector<std::string> Shape(const std::vector<Event>& events) {
   return out;
 }
 
+TEST(CheckPattern, TakesWildcardsWhereTheyMayStand) {
+  for (const char* good : {"a", "a.b-c.D_1", "*", ">", "a.*", "*.b", "a.>", "*.*.>"}) {
+    EXPECT_TRUE(CheckPattern(good).ok()) << good;
+  }
+  std::string long_one = "1";
+  for (int i = 2; i <= 17; ++i) long_one += ".t";
+  for (const std::string& bad :
+       {std::string(), std::string("."), std::string("a..b"), std::string("a."), std::string(".a"),
+        std::string(">.a"), std::string("a*"), std::string("a.>b"), std::string("a b"), long_one,
+        std::string(257, 'a')}) {
+    const absl::Status refused = CheckPattern(bad);
+    EXPECT_EQ(ReasonOf(refused), "INVALID_PATTERN") << bad;
+    EXPECT_FALSE(IsSubject(bad)) << bad;
+  }
+  EXPECT_FALSE(IsSubject("a.*"));
+}
+
 TEST(TakeEvents, NumbersSkipWhatWasNotAddressedToTheSession) {
   v1::ExchangeResponse frame;
   auto& run = AddRun(frame, 3, 10);

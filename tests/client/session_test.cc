@@ -325,6 +325,55 @@ TEST_F(SessionTest, CancelEndsAWaitingNextAndAWaitingPublish) {
   EXPECT_EQ(ReasonOf(next.get()), "SESSION_CLOSED");
 }
 
+TEST_F(SessionTest, ASessionThatIsNeverLetInSaysWhyAndNotThatItTookLong) {
+  peer_.on_exchange = [&](ExchangeStream& stream) {
+    ScriptedPeer::Welcome(stream);
+    return RefusalOf(grpc::StatusCode::RESOURCE_EXHAUSTED, "RATE_LIMITED", "Too fast.",
+                     std::chrono::milliseconds(500));
+  };
+  peer_.Start();
+  Options options;
+  options.socket = peer_.socket();
+  options.connect_timeout = std::chrono::milliseconds(200);
+  const auto client = Client::Connect(options);
+  ASSERT_TRUE(client.ok()) << client.status();
+  SessionOptions session_options;
+  session_options.subjects = {"a"};
+  EXPECT_EQ(ReasonOf((*client)->OpenSession(session_options).status()), "RATE_LIMITED");
+}
+
+TEST_F(SessionTest, TheEndIsToldToTheHandlerLast) {
+  peer_.on_exchange = [&](ExchangeStream& stream) {
+    ScriptedPeer::Welcome(stream);
+    ScriptedPeer::Read(stream);
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone");
+  };
+  peer_.Start();
+  Log<std::string> told;
+  SessionOptions options;
+  options.reconnect = false;
+  options.on_published = [&](const Published& answer) {
+    told.Add(ReasonOf(answer.receipt.status()));
+  };
+  options.on_end = [&](const absl::Status& end) { told.Add(std::string(end.message())); };
+  const auto session = Open(std::move(options));
+  ASSERT_TRUE(session->Publish("a", "go").ok());
+  EXPECT_EQ(told.Take(), "CONNECTION_LOST");
+  EXPECT_EQ(told.Take(), "gone");
+}
+
+TEST_F(SessionTest, NothingCanBePublishedOnceItIsClosed) {
+  peer_.on_exchange = [&](ExchangeStream& stream) {
+    ScriptedPeer::Welcome(stream);
+    ScriptedPeer::WaitForEnd(stream);
+    return grpc::Status::OK;
+  };
+  peer_.Start();
+  const auto session = Open();
+  EXPECT_TRUE(session->Close(kPatience).ok());
+  EXPECT_EQ(ReasonOf(session->Publish("a", "late").status()), "SESSION_CLOSED");
+}
+
 TEST_F(SessionTest, CloseUnsubscribesAndHalfCloses) {
   Log<std::vector<std::uint32_t>> unsubscribed;
   peer_.on_exchange = [&](ExchangeStream& stream) {

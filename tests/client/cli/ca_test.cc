@@ -73,6 +73,23 @@ TEST_F(CaCommandsTest, ClientAddMakesAPrivateDirectoryOnce) {
   EXPECT_EQ(Slurp(directory + "/key.pem"), key);
 }
 
+TEST_F(CaCommandsTest, ARefusedClientLeavesNoDirectory) {
+  const std::string directory = dir_.path() + "/shop";
+  const Outcome outcome = Run({"client", "add", "shop", "--out", directory, "--ttl", "366d"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("BAD_LIFETIME"));
+  EXPECT_NE(access(directory.c_str(), F_OK), 0);
+  EXPECT_EQ(Run({"client", "add", "shop", "--out", directory}).code, 0) << "and the name is free";
+}
+
+TEST_F(CaCommandsTest, ACaThatIsThereButSilentIsNotCalledAbsent) {
+  ca_.Signal(SIGKILL);
+  ca_.Wait();
+  const Outcome outcome = Run({"token", "ls"});
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_THAT(outcome.err, HasSubstr("Nobody listens on " + dir_.path() + "/ca/ca.sock"));
+}
+
 TEST_F(CaCommandsTest, AnIdentityForAPeerThatIsNotThereSaysSo) {
   const std::string directory = dir_.path() + "/ops";
   ASSERT_EQ(Run({"client", "add", "ops", "--admin", "--out", directory}).code, 0);

@@ -1,6 +1,7 @@
 // The parts of the command line that need no process: units, lines, tables, exit codes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "client/cli/exit_code.h"
@@ -69,7 +70,10 @@ TEST(LineSplitter, RefusesALineThatIsTooLongBeforeItHasEnded) {
   LineSplitter splitter(4);
   std::vector<std::string> lines;
   EXPECT_TRUE(splitter.Feed("1234\n12", lines).ok());
-  EXPECT_TRUE(absl::IsInvalidArgument(splitter.Feed("345", lines)));
+  const absl::Status refused = splitter.Feed("345", lines);
+  EXPECT_EQ(client::ReasonOf(refused), "MESSAGE_TOO_LARGE");
+  EXPECT_THAT(std::string(refused.message()), testing::StartsWith("Line 2 of the input"));
+  EXPECT_THAT(lines, testing::ElementsAre("1234")) << "what came before it is still published";
 }
 
 TEST(ReadAll, StopsAtItsLimit) {
@@ -77,7 +81,7 @@ TEST(ReadAll, StopsAtItsLimit) {
   ASSERT_EQ(pipe(ends), 0);
   ASSERT_EQ(write(ends[1], "12345", 5), 5);
   close(ends[1]);
-  EXPECT_TRUE(absl::IsInvalidArgument(ReadAll(ends[0], 4).status()));
+  EXPECT_EQ(client::ReasonOf(ReadAll(ends[0], 4).status()), "MESSAGE_TOO_LARGE");
   close(ends[0]);
 }
 
@@ -122,7 +126,9 @@ TEST(ExitCode, FollowsFromTheError) {
   EXPECT_EQ(code(StatusCode::kUnavailable, "PEER_UNREACHABLE"), 7);
   EXPECT_EQ(code(StatusCode::kResourceExhausted, "RATE_LIMITED"), 8);
   EXPECT_EQ(code(StatusCode::kResourceExhausted, "MESSAGE_TOO_LARGE"), 1);
-  EXPECT_EQ(ExitCodeOf(Interrupted()), 130);
+  EXPECT_EQ(ExitCodeOf(Interrupted(SIGINT)), 130);
+  EXPECT_EQ(ExitCodeOf(Interrupted(SIGTERM)), 143);
+  EXPECT_EQ(ExitCodeOf(Interrupted(SIGPIPE)), 141);
   EXPECT_EQ(code(StatusCode::kCancelled, "SESSION_CLOSED"), 1);
 }
 

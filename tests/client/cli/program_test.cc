@@ -1,6 +1,4 @@
 // The program itself, run as users run it, against a scripted peer.
-#include "tests/client/cli/program.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -11,65 +9,13 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "tests/client/scripted_peer.h"
+#include "tests/client/cli/against_peer.h"
 
 namespace peermesh::client {
 namespace {
 
 using testing::HasSubstr;
 using ExchangeStream = ScriptedPeer::ExchangeStream;
-
-class ProgramTest : public testing::Test {
- protected:
-  ProgramTest() : peer_(dir_.path() + "/app.sock") {}
-
-  // Against the scripted peer.
-  Outcome Run(std::vector<std::string> arguments, const std::string& input = "") {
-    arguments.insert(arguments.begin(), {PEERMESH_PROGRAM, "--socket", peer_.socket()});
-    return Program(std::move(arguments), input).Wait();
-  }
-  // Without any.
-  static Outcome Alone(std::vector<std::string> arguments,
-                       std::vector<std::string> environment = {}) {
-    arguments.insert(arguments.begin(), PEERMESH_PROGRAM);
-    return Program(std::move(arguments), "", std::move(environment)).Wait();
-  }
-  // Takes lines published through Exchange and answers them.
-  void ScriptTaking(Log<std::string>& payloads) {
-    peer_.on_exchange = [&payloads](ExchangeStream& stream) {
-      ScriptedPeer::Welcome(stream);
-      v1::ExchangeRequest request;
-      while (stream.Read(&request)) {
-        for (const auto& message : request.messages()) payloads.Add(message.payload());
-        if (request.publish_id() != 0) ScriptedPeer::Answer(stream, request.publish_id());
-      }
-      return grpc::Status::OK;
-    };
-  }
-  // Delivers payloads 1, 2, ... to one subscription, then waits.
-  void ScriptDelivering(std::uint64_t count, bool gap = false) {
-    peer_.on_exchange = [count, gap](ExchangeStream& stream) {
-      ScriptedPeer::Welcome(stream);
-      ScriptedPeer::Confirm(stream);
-      if (gap) {
-        v1::ExchangeResponse response;
-        auto& lost = *response.add_gaps();
-        lost.set_origin(std::string(32, 'o'));
-        lost.set_from(1);
-        lost.set_to(3);
-        lost.set_reason(v1::LOSS_REASON_SLOW_SUBSCRIBER);
-        stream.Write(response);
-      }
-      for (std::uint64_t i = 1; i <= count; ++i)
-        ScriptedPeer::Deliver(stream, "a.b", std::to_string(i), i);
-      ScriptedPeer::WaitForEnd(stream);
-      return grpc::Status::OK;
-    };
-  }
-
-  TempDir dir_;
-  ScriptedPeer peer_;
-};
 
 TEST_F(ProgramTest, UsageErrorsExitWith2) {
   for (const std::vector<std::string>& arguments :
@@ -80,9 +26,19 @@ TEST_F(ProgramTest, UsageErrorsExitWith2) {
                                              {"token"},
                                              {"sub", "a", "--timeout", "soon"},
                                              {"sub", "a", "--on-overflow", "panic"},
-                                             {"sub", "a", "--raw", "--json"},
                                              {"pub", "a", "--lines", "text"},
                                              {"pub", "a", "--rate", "0", "x"},
+                                             {"pub", "a", "--count", "0", "x"},
+                                             {"pub", "a", "--count", "-1", "x"},
+                                             {"sub", "a", "--count", "-1"},
+                                             {"sub", "a", "--count", "1x"},
+                                             {"sub", "a", "--block-timeout", "61s"},
+                                             {"sub", "a..b"},
+                                             {"pub", "a..b", "--lines"},
+                                             {"--address", "127.0.0.1", "--identity", "x", "peers"},
+                                             {"--address", "h:1", "token", "ls"},
+                                             {"--identity", "x", "peers"},
+                                             {"up", "--join", "/tmp"},
                                              {"--socket", "a", "--address", "b:1", "peers"},
                                              {"client", "add", "Not_A_Name"},
                                              {"up", "--join", "pm1.aaaa.bbbb.cccc.dddd@host:1"}}) {
@@ -361,16 +317,54 @@ TEST_F(ProgramTest, StatusAndDrainUseTheAdminService) {
   peer_.Start();
   EXPECT_THAT(Run({"status"}).out, HasSubstr("\nstate        ready, up "));
   EXPECT_EQ(nlohmann::json::parse(Run({"status", "--json"}).out)["peerName"], "alpha");
-  EXPECT_EQ(Run({"drain", "--grace", "1m"}).code, 0);
+  EXPECT_EQ(Run({"drain", "--no-wait", "--grace", "1m"}).code, 0);
   EXPECT_EQ(grace, 60);
 }
 
-TEST_F(ProgramTest, AClosedStandardOutputIsAnError) {
+TEST_F(ProgramTest, AStandardFileThatIsFullOrClosedIsAnErrorAndNeverAnotherFile) {
   peer_.on_list = [](v1::ListPeersResponse&) { return grpc::Status::OK; };
+  peer_.on_publish = [](const v1::PublishRequest&, v1::PublishResponse&) {
+    ADD_FAILURE() << "nothing was read";
+    return grpc::Status::OK;
+  };
   peer_.Start();
-  const std::string command = std::string(PEERMESH_PROGRAM) + " --socket " + peer_.socket() +
-                              " peers --json >/dev/full 2>/dev/null";
-  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+  EXPECT_EQ(Shell("peers --json >/dev/full"), 1);
+  EXPECT_EQ(Shell("peers >&- 2>err"), 1);
+  EXPECT_THAT(Slurp(dir_.path() + "/err"), HasSubstr("Bad file descriptor"));
+  EXPECT_EQ(Shell("peers 0<&- >/dev/null 2>&-"), 0);
+  EXPECT_EQ(Shell("pub a <&- 2>err"), 1);
+  EXPECT_THAT(Slurp(dir_.path() + "/err"), HasSubstr("Bad file descriptor"));
+  EXPECT_EQ(Shell("send nobody 2>&- <&-"), 1);
+}
+
+TEST_F(ProgramTest, ASubscriptionWithoutAReaderDoesNotWaitForTheNextMessage) {
+  ScriptDelivering(1);
+  peer_.Start();
+  EXPECT_EQ(Shell("sub a 2>err | head -n 1 >/dev/null; exit ${PIPESTATUS[0]}"), 141);
+  EXPECT_EQ(Slurp(dir_.path() + "/err"), "Subscribed.\n");
+}
+
+TEST_F(ProgramTest, ASubscriptionThatIsStoppedShortOfItsCountFails) {
+  ScriptDelivering(1);
+  peer_.Start();
+  for (const auto& [number, code] : {std::pair{SIGTERM, 143}, std::pair{SIGHUP, 129}}) {
+    Program program({PEERMESH_PROGRAM, "--socket", peer_.socket(), "sub", "a.*", "--count", "2"});
+    program.AwaitError("Subscribed.");
+    program.Signal(number);
+    EXPECT_EQ(program.Wait().code, code);
+  }
+}
+
+TEST_F(ProgramTest, AShortPrefixNamesNobody) {
+  peer_.on_list = [](v1::ListPeersResponse& response) {
+    response.add_peers()->set_name("b1");
+    response.mutable_peers(0)->set_id("abcdefghijklmnop");
+    return grpc::Status::OK;
+  };
+  peer_.Start();
+  EXPECT_EQ(Run({"peers", "abc"}).code, 5) << "as for a target of pub and send";
+  EXPECT_EQ(Run({"peers", "abcd"}).code, 0);
+  EXPECT_EQ(Run({"peers", "b1"}).code, 0);
 }
 
 }  // namespace
