@@ -48,8 +48,8 @@ enum class Event : std::uint8_t {
   // The run itself. Each fault has a `name` of its own, which describes it.
   kFaultOn = 40,   // one of its records has the flag kBit once it demonstrably bit
   kFaultOff = 41,  // likewise
-  kQuiet = 42,     // no fault since, and all that was under way has had its time: the end. The first
-                   // one counts; sessions that are to be judged in full close after it
+  kQuiet = 42,  // no fault since, and all that was under way has had its time: the end. The first
+                // one counts; sessions that are to be judged in full close after it
 };
 
 inline constexpr std::uint16_t kKilled = 1;
