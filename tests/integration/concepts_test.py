@@ -1,5 +1,7 @@
-"""Every command of docs/concepts.md is run, in order, on one mesh of three, and must print what its row says."""
+"""Every command of docs/concepts.md is run, in order, on a mesh of two and the peer that the page adds, and must print what its
+row says."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -22,16 +24,41 @@ def rows():
     return [(concept, command.replace("\\|", "|"), words) for concept, command, words in found]
 
 
+def beginning():
+    """The commands that come before the rows."""
+    return re.search(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)[1]
+
+
 class Concepts(harness.MeshTest):
+    @classmethod
+    def set_up_mesh(cls):
+        cls.alpha = cls.mesh.start("alpha")
+        cls.beta = cls.mesh.start("beta", join=cls.mesh.token("beta"))
+        cls.gamma = subprocess.Popen(["bash", "-e", "-c", beginning() + "wait"], cwd=cls.mesh.dir, stdin=subprocess.DEVNULL,
+                                     env=cls.environment(), start_new_session=True)
+        cls.addClassCleanup(cls.end_gamma)
+        rows = cls.beta.table
+        harness.wait_for(lambda: "gamma" in rows() and rows()["gamma"].connection == harness.CONNECTED, 15,
+                         "gamma to join as the page says")
+
+    @classmethod
+    def end_gamma(cls):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(cls.gamma.pid, signal.SIGKILL)
+        cls.gamma.wait(10)
+
+    @classmethod
+    def environment(cls):
+        return {"PATH": f"{harness.BIN}:{os.environ['PATH']}", "HOME": str(cls.mesh.dir), "LC_ALL": "C.UTF-8",
+                "PEERMESH_DATA_DIR": str(cls.alpha.dir), "no_proxy": "*"}
+
     def run_row(self, command):
         """Exit code and output, both streams, of the command in a shell; what it started in the background is ended."""
         ports = {"7443": self.alpha.facts["listen"], "9464": self.alpha.facts["metrics"]}
         for default, address in ports.items():
             command = command.replace(f":{default}", ":" + address.rpartition(":")[2])
-        environment = {"PATH": f"{harness.BIN}:{os.environ['PATH']}", "HOME": str(self.mesh.dir), "LC_ALL": "C.UTF-8",
-                       "PEERMESH_DATA_DIR": str(self.alpha.dir), "no_proxy": "*"}
         with open(self.mesh.dir / "output", "w+") as output:
-            shell = subprocess.Popen(["bash", "-o", "pipefail", "-c", command], cwd=self.mesh.dir, env=environment,
+            shell = subprocess.Popen(["bash", "-o", "pipefail", "-c", command], cwd=self.mesh.dir, env=self.environment(),
                                      stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
             try:
                 code = shell.wait(SECONDS)

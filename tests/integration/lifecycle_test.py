@@ -1,15 +1,19 @@
 """How peers come, go, die and return, with the times the users of a mesh may rely on."""
 
 import contextlib
+import os
 import pathlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 import unittest
 
+from google.protobuf import duration_pb2
+
 import harness
-from harness import ALIVE, DEAD, LEFT, figure
+from harness import ALIVE, DEAD, LEFT, admin_pb2, figure
 
 SEEN_DEAD_SECONDS = 1.0      # after kill -9
 SEEN_SILENT_SECONDS = 6.0    # after SIGSTOP
@@ -175,6 +179,95 @@ class Starting(harness.MeshTest):
             ended = self.refused(late, listen="127.0.0.1:0", metrics=address)
             self.assertEqual(ended.code, 3)
             self.assertIn(address, ended.log)
+
+    def test_an_address_that_is_not_ours_is_refused_with_code_3(self):
+        self.assertEqual(self.refused(self.mesh.peer("nowhere"), create=True, ca_listen="127.0.0.1:0",
+                                      listen="no.such.host.invalid:0").code, 3)
+        for run_dir in ("/proc/peermesh", "/proc"):
+            ended = self.refused(self.mesh.peer("socketless"), create=True, ca_listen="127.0.0.1:0", run_dir=run_dir)
+            self.assertEqual(ended.code, 3)
+            self.assertIn(run_dir, ended.log)
+
+    def test_a_privileged_port_is_refused_with_code_3(self):
+        if int(pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 1:
+            self.skipTest("any user may listen on any port of this host")
+        peer = self.mesh.peer("privileged")
+        if os.geteuid() == 0:
+            peer.prefix = ["setpriv", "--bounding-set=-net_bind_service"]
+        ended = self.refused(peer, create=True, ca_listen="127.0.0.1:0", listen="127.0.0.1:1")
+        self.assertEqual(ended.code, 3)
+        self.assertIn("port above 1023", ended.log)
+
+    def test_a_port_of_the_ca_in_use_is_refused_with_code_3(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            ended = self.refused(self.mesh.peer("caless"), create=True, ca_listen=address)
+        self.assertEqual(ended.code, 3)
+        self.assertIn(address, ended.log)
+
+    def test_a_damaged_state_is_refused_with_code_4(self):
+        peer = self.mesh.start("damaged", join=self.mesh.token("damaged"))
+        peer.end()
+        for state in peer.dir.glob("state.db*"):
+            state.write_bytes(b"x" * 8192)
+        ended = self.refused(peer)
+        self.assertEqual(ended.code, 4)
+        self.assertIn("state.db", ended.log)
+
+    def test_a_remembered_record_that_does_not_verify_is_forgotten(self):
+        peer = self.mesh.start("forgetful", join=self.mesh.token("forgetful"))
+        harness.wait_for(lambda: self.remembered(peer), 5, "alpha to be remembered")
+        peer.end()
+        good = self.remembered(peer)
+        with contextlib.closing(sqlite3.connect(peer.dir / "state.db")) as database, database:
+            database.execute("INSERT INTO peers VALUES (?, 'nonsense', ?)", (b"x" * 32, time.time_ns() // 10**9))
+        peer.launch()
+        harness.wait_for(lambda: self.remembered(peer) == good, 5, "the nonsense to be forgotten")
+
+    @staticmethod
+    def remembered(peer):
+        """Ids of the peers in its store."""
+        with contextlib.closing(sqlite3.connect(peer.dir / "state.db")) as database:
+            return {row[0] for row in database.execute("SELECT id FROM peers")}
+
+    def test_create_and_a_token_are_refused_together_with_code_2(self):
+        for way in ("file", "environment"):
+            ended = self.refused(self.mesh.peer("both"), create=True, join=self.mesh.token("both"), join_by=way)
+            self.assertEqual(ended.code, 2)
+            self.assertIn("--create", ended.log)
+
+    def test_an_enrolled_peer_is_not_taken_to_another_mesh(self):
+        peer = self.mesh.start("loyal", join=self.mesh.token("loyal"))
+        peer.end()
+        with harness.Mesh() as other:
+            founder = other.start("founder")
+            ended = self.refused(peer, join=other.token("loyal"))
+            self.assertEqual(ended.code, 5)
+            self.assertIn("another mesh", ended.log)
+            # Nor does the CA of a mesh run beside a peer of another.
+            founder.end()
+            (founder.dir / "identity" / "cert.pem").unlink()
+            ended = self.refused(founder, join=self.mesh.token("founder"))
+            self.assertEqual(ended.code, 5)
+            self.assertIn(str(founder.dir / "ca"), ended.log)
+            founder.launch()  # by its own CA
+        peer.launch(join=self.mesh.token("loyal"))
+        peer.flags["join"] = peer.dir / "thrown-away"
+        peer.restart()
+
+    def test_a_name_that_is_not_the_certificates_is_told(self):
+        peer = self.mesh.start("faithful", join=self.mesh.token("faithful"))
+        self.assertNotIn("configured=", peer.tail(100))
+        self.addCleanup(setattr, peer, "name", "faithful")
+        peer.name = "another"
+        peer.restart()
+        self.assertEqual(peer.facts["name"], "faithful")
+        self.assertIn("name=faithful configured=another", peer.tail(100))
+
+    def test_a_grace_beyond_counting_is_refused(self):
+        refusal = harness.refusal_of(lambda: self.alpha.admin.Drain(
+            admin_pb2.DrainRequest(grace=duration_pb2.Duration(seconds=1 << 58)), timeout=5))
+        self.assertEqual(refusal.reason, "BAD_GRACE")  # as microseconds it is 0 in 64 bits
 
     def test_a_peer_in_no_mesh_is_refused_with_code_5(self):
         ended = self.refused(self.mesh.peer("stranger"))

@@ -308,6 +308,29 @@ class Messaging(harness.MeshTest):
         self.assertEqual((refusal.code, refusal.reason), (Code.RESOURCE_EXHAUSTED, "SLOW_CONSUMER"))
         self.assertEqual(fast.lost, [])
 
+    def test_a_slow_subscriber_that_never_reads_again_is_cut_in_the_end(self):
+        sessions = self.gamma.metric("peermesh_sessions")
+        slow, fast = self.slow_and_fast("slow.never", message_pb2.ON_OVERFLOW_CLOSE)
+        self.flood("slow.never", fast, mebibytes=24)
+        self.assertFalse(slow.ended)
+        harness.wait_for(lambda: self.gamma.metric("peermesh_sessions") == sessions + 1, 30,
+                         "its session to go, ten seconds for each write")
+        self.assertEqual(fast.lost, [])
+
+    def test_a_session_whose_subscriptions_overlap_too_much_is_closed_with_the_reason(self):
+        stream = self.exchange(self.beta, *["same.subject"] * 257)
+        self.alpha.publish(("same.subject", b""))
+        refusal = stream.wait_end()
+        self.assertEqual((refusal.code, refusal.reason), (Code.RESOURCE_EXHAUSTED, "TOO_MANY_MATCHES"))
+
+    def test_a_hello_with_anything_beside_it_is_refused_and_nothing_is_lost_silently(self):
+        hello = messaging_pb2.ExchangeHello(client="test")
+        for first in (Request(hello=hello, ping=1), Request(hello=hello, messages=[Message(subject="a")]),
+                      Request(hello=hello, subscribe=[Subscription(id=1, subject="a")])):
+            stream = self.keep(harness.Messages(self.alpha.messaging.Exchange, first=first))
+            refusal = stream.wait_end()
+            self.assertEqual((refusal.code, refusal.reason), (Code.INVALID_ARGUMENT, "HELLO_EXPECTED"), first)
+
 
 class Changes(harness.MeshTest):
     """Messages while peers come and go."""

@@ -90,7 +90,7 @@ class Readme(unittest.TestCase):
                        "no_proxy": "*"}
         outputs = self.run_blocks(scripts, environment, directory)
 
-        self.assertEqual(len(outputs), 6)
+        self.assertEqual(len(outputs), 7)
         self.assertIn("serving\n", outputs[1])
         self.assertIn("hi from Python\n", outputs[4])
         self.assertRegex(outputs[5], r"state +ready")
@@ -104,6 +104,7 @@ class Readme(unittest.TestCase):
                 shown += 1
                 self.assertIn(shape(content), shape(outputs[ran]), f"README shows another output than\n{outputs[ran]}")
         self.assertEqual(shown, 2)
+        self.assertIn("has left and ended", outputs[6])
         self.assertIn("clean\":true", (next(directory.glob("*/alpha.log"))).read_text())
 
     def test_it_shows_the_python_example_as_it_is_in_at_most_12_lines(self):

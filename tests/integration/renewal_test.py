@@ -1,5 +1,7 @@
 """Certificates that live 20 seconds: a stream that outlasts one loses nothing."""
 
+import os
+import signal
 import time
 
 import harness
@@ -42,6 +44,21 @@ class Renewal(harness.MeshTest):
         self.assertEqual(states, {harness.ALIVE}, "replacing a link is no reason to suspect anybody")
         harness.wait_for(lambda: watch.table["beta"].certificate_expiry.seconds ==
                          self.beta.status().certificate_expiry.seconds, 5, "the table to show the last certificate")
+
+    def test_leaving_does_not_wait_for_a_ca_that_does_not_answer(self):
+        ca = int((self.alpha.dir / "ca" / "lock").read_text().removeprefix("pid "))
+        os.kill(ca, signal.SIGSTOP)
+        self.addCleanup(os.kill, ca, signal.SIGCONT)
+        # At 80 % of a certificate's life its renewal is under way; the call is given ten seconds.
+        due = self.beta.status().certificate_expiry.seconds - LIFETIME_SECONDS * 0.2
+        harness.wait_for(lambda: time.time() > due + 0.5, LIFETIME_SECONDS, "a renewal to be under way")
+        begin = time.monotonic()
+        self.beta.process.send_signal(signal.SIGTERM)
+        harness.wait_for(lambda: "stopped clean=" in self.beta.tail(), 15, "the peer to have left")
+        took = time.monotonic() - begin
+        figure("left_while_the_ca_is_silent", took, "s", "< 2")
+        self.assertLess(took, 2)
+        self.assertEqual(self.beta.process.wait(15), 0)
 
 
 if __name__ == "__main__":

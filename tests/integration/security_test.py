@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import random
+import socket
 import ssl
 import threading
 import time
@@ -122,9 +123,10 @@ class Handshakes(harness.MeshTest):
 
     def test_a_thousand_connections_of_random_bytes_are_refused(self):
         def counted():
-            # Those for which too many handshakes are under way are refused before a byte is read. A record's
+            # When too many handshakes are under way, one gives way or is refused before a byte is read. A record's
             # head with junk may promise more than comes: it ends incomplete.
-            return self.incomplete("not_tls") + self.incomplete() + self.alpha.metric("peermesh_connections_refused_total", listener="mesh")
+            refused = self.alpha.metric("peermesh_connections_refused_total", listener="mesh")
+            return refused + sum(self.incomplete(reason) for reason in ("not_tls", "ended", "crowded_out"))
 
         before, open_before = counted(), self.alpha.metric("peermesh_connections", listener="mesh")
         rng = random.Random(1)
@@ -170,6 +172,57 @@ class Handshakes(harness.MeshTest):
         return data
 
 
+class Expiry(harness.MeshTest):
+    """What a certificate permits ends with it."""
+
+    LIFE = 8  # seconds
+
+    @classmethod
+    def set_up_mesh(cls):
+        cls.alpha = cls.mesh.start("alpha")
+        ca = cls.alpha.dir / "ca"
+        cls.ca = forge.Root(cls.mesh.dir / "forged", ca / "root-key.pem", ca / "root.pem")
+
+    def test_the_streams_of_a_client_end_when_its_certificate_runs_out(self):
+        key, certificate = self.ca.issue(self.alpha.facts["mesh_id"], role="client", usage="clientAuth",
+                                         end=self.LIFE / 86400)
+        ends = time.monotonic() + self.LIFE
+        files = [pathlib.Path(path).read_bytes() for path in (self.alpha.dir / "ca" / "root.pem", key, certificate)]
+        channel = harness.open_channel(self.alpha.facts["listen"], grpc.ssl_channel_credentials(*files))
+        self.addCleanup(channel.close)
+        stub = messaging_pb2_grpc.MessagingServiceStub(channel)
+        stream = self.keep(self.alpha.exchange("expiry.news", stub=stub))
+        self.assertFalse(stream.ended)
+        refusal = stream.wait_end(self.LIFE + 10)  # looked at every five seconds
+        self.assertGreaterEqual(time.monotonic(), ends - 1)
+        self.assertEqual(refusal.code, Code.UNAVAILABLE)
+        self.assertEqual(self.alpha.metric("peermesh_connections_cut_total", listener="mesh"), 1)
+
+
+class Descriptors(harness.MeshTest):
+    """Where few files may be open."""
+
+    @classmethod
+    def set_up_mesh(cls):
+        cls.mesh.peer("alpha").prefix = ["prlimit", "--nofile=300:1024"]
+        cls.alpha = cls.mesh.start("alpha")
+
+    def test_the_permitted_limit_is_used_and_applications_cannot_use_it_up(self):
+        self.assertEqual(self.alpha.metric("process_max_fds"), 1024)
+        self.assertIn("few open files are permitted", self.alpha.log.read_text())
+        refused = self.alpha.metric("peermesh_connections_refused_total", listener="app", reason="total")
+        path = self.alpha.facts["app_socket"]
+        for _ in range(600):
+            raw = socket.socket(socket.AF_UNIX)
+            self.addCleanup(raw.close)
+            with contextlib.suppress(ConnectionError):
+                raw.connect(path)
+        harness.wait_for(lambda: self.alpha.metric("peermesh_connections_refused_total", listener="app",
+                                                   reason="total") > refused, 5, "connections to be refused")
+        self.assertLess(self.alpha.metric("process_open_fds"), 900)
+        self.assertTrue(self.alpha.status().peer_id, "the operator still gets in")
+
+
 class Admission(harness.MeshTest):
     """With the limits everybody has."""
 
@@ -191,6 +244,17 @@ class Admission(harness.MeshTest):
         self.assertGreaterEqual(refused, 50)
         self.beta.restart()
         self.mesh.wait_linked(5)
+
+    def test_two_silent_addresses_do_not_keep_the_others_out(self):
+        # Together as many as may be under way: 32 at once is what one address is allowed.
+        for source in ("127.0.0.67", "127.0.0.68"):
+            for _ in range(32):
+                raw = forge.connect(self.alpha.facts["listen"], source)
+                self.addCleanup(raw.close)
+        self.beta.restart()
+        self.mesh.wait_linked(3)
+        out = self.alpha.metric("peermesh_handshakes_incomplete_total", listener="mesh", reason="crowded_out")
+        self.assertGreaterEqual(out, 1)
 
 
 # Method -> the callers that may use it. Everybody else must be told PERMISSION_DENIED.
