@@ -241,8 +241,11 @@ void Members::Belief(Instant now, PeerId from, PeerId about, std::uint64_t incar
     vouchers.erase(from);
     const bool lost = vouchers.empty() && row.state == State::kUnreachable;
     // A goodbye is said to everybody; one heard second-hand counts once our own view agrees it is
-    // gone.
-    if (left && IsLost(row.state) && vouchers.empty() && incarnation >= row.incarnation) {
+    // gone, or if we have no view of our own yet.
+    const bool unseen =
+        row.reason == StateReason::kRemembered || row.reason == StateReason::kHeardOf;
+    if (left && (IsLost(row.state) || unseen) && vouchers.empty() &&
+        incarnation >= row.incarnation) {
       Set(now, row, State::kLeft, StateReason::kGoodbye);
     } else if (lost) {
       Set(now, row, State::kDead, row.reason);

@@ -25,7 +25,7 @@ static_assert(kBeliefsPerFrame * 48 <= kMaxControlFrameBytes);
 inline constexpr std::size_t kMaxControlQueue = 1024;
 static_assert(kMaxSubscriptions / kInterestPerFrame +
                   kMaxPeers * (kMaxRecordBytes + kMaxCertificateBytes) / kRecordsPerFrameBytes +
-                  kMaxLinks / kBeliefsPerFrame + 8 <
+                  kMaxPeers / kBeliefsPerFrame + 8 <
               kMaxControlQueue);
 // From here on single changes of interest give way to one snapshot when the queue is empty again.
 inline constexpr std::size_t kBusyControlQueue = kMaxControlQueue / 2;

@@ -136,8 +136,10 @@ PeerBelief Node::Impl::BeliefAbout(PeerId id) const {
 
 void Node::Impl::SendBeliefs(Link& link) {
   PeerStates frame;
-  for (const auto& [id, peer] : peers_) {
-    if (id == link.peer) continue;
+  for (const auto& [id, row] : members_.rows()) {
+    // Of those without a link only who left is news: whoever comes back would take it for dead.
+    if (id == link.peer || (!peers_.contains(id) && row.state != membership::State::kLeft))
+      continue;
     frame.beliefs.push_back(BeliefAbout(id));
     if (frame.beliefs.size() == kBeliefsPerFrame) PushControl(link, std::exchange(frame, {}));
   }
