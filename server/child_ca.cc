@@ -112,10 +112,15 @@ absl::Status ChildCa::Failure() {
   if (!WaitForEnd(kStopTime) || ::waitpid(pid_, &how, 0) != pid_) return absl::InternalError(text);
   pid_ = -1;
   switch (WIFEXITED(how) ? WEXITSTATUS(how) : 0) {
-    case 3: return absl::UnavailableError(text);  // the codes that its --help promises
+    // The codes that its --help promises.
+    case 3: return absl::UnavailableError(text + "; --ca-listen sets where it listens");
     case 4: return absl::DataLossError(text);
     default: return absl::InternalError(text);
   }
+}
+
+std::string ChildCa::address() const {
+  return net::FormatHostPort(host_, static_cast<std::uint16_t>(port_));
 }
 
 ChildCa::~ChildCa() {
@@ -133,7 +138,7 @@ absl::StatusOr<identity::Token> ChildCa::CreateToken(const std::string& name) co
   context.set_deadline(std::chrono::system_clock::now() + kStartTime);
   ca::v1::CreateTokenRequest request;
   request.set_name(name);
-  request.set_ca_address(net::FormatHostPort(host_, static_cast<std::uint16_t>(port_)));
+  request.set_ca_address(address());
   request.mutable_lifetime()->set_seconds(60);  // it is redeemed in the next moment
   ca::v1::CreateTokenResponse response;
   const grpc::Status status = stub->CreateToken(&context, request, &response);

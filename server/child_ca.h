@@ -37,7 +37,8 @@ class ChildCa {
   absl::StatusOr<identity::Token> CreateToken(const std::string& name) const;
   // Readable when the process has ended.
   int pidfd() const { return pidfd_; }
-  int port() const { return port_; }
+  // Where it is reached from this host.
+  std::string address() const;
 
  private:
   ChildCa() = default;

@@ -96,8 +96,10 @@ absl::StatusOr<tls::Material> Join(const std::string& data_dir, const identity::
 }
 
 absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir,
-                                           const std::vector<std::string>& hosts) {
+                                           const std::vector<std::string>& hosts,
+                                           const std::string& ca_address) {
   auto material = tls::LoadMaterial(IdentityDirectory(data_dir));
+  if (material.ok() && !ca_address.empty()) material->ca_address = ca_address;
   if (!material.ok() || driver::WallNow() < material->certificate.not_after()) return material;
   auto renewed = ca::Renew(*material, hosts);
   if (!renewed.ok()) {

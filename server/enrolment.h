@@ -43,9 +43,12 @@ absl::StatusOr<tls::Material> Join(const std::string& data_dir, const identity::
                                    const std::string& name, const std::vector<std::string>& hosts);
 
 // The identity of an earlier start. One whose certificate has run out meanwhile is renewed first,
-// if the CA can be reached: a peer that was away for a few days comes back by itself.
+// if the CA can be reached: a peer that was away for a few days comes back by itself. `ca_address`
+// is where its CA is now; empty: where it was.
 absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir,
-                                           const std::vector<std::string>& hosts);
+                                           const std::vector<std::string>& hosts,
+                                           const std::string& ca_address);
+
 // An enrolled peer stays what its certificate says. FAILED_PRECONDITION if the token it was started
 // with is for another mesh; another name (empty if none was given) is only logged.
 absl::Status CheckAskedFor(const tls::Material& material,

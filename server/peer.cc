@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "fmt/format.h"
@@ -21,6 +22,7 @@
 #include "server/driver/driver.h"
 #include "server/link/links.h"
 #include "server/link/rpc_server.h"
+#include "server/listening.h"
 #include "server/net/acceptor.h"
 #include "server/net/hosts.h"
 #include "server/peer_metrics.h"
@@ -65,6 +67,19 @@ std::size_t AppConnections(std::size_t mesh_connections) {
   const std::size_t most = std::max(left, kMinAppConnections);
   kNetLog.Warning("few open files are permitted", {{"limit", limit}, {"app_connections", most}});
   return most;
+}
+
+// What somebody may ask for who comes that way: over the mesh port, whatever a certificate permits.
+std::vector<std::string> ServicesFor(Caller way) {
+  std::set<std::string> services;
+  for (const api::Method& method : api::Methods()) {
+    const bool offered = way == Caller::kPeer
+                             ? method.Allows(Caller::kPeer) || method.Allows(Caller::kClient) ||
+                                   method.Allows(Caller::kAdmin)
+                             : method.Allows(way);
+    if (offered) services.emplace(method.path.substr(1, method.path.rfind('/') - 1));
+  }
+  return {services.begin(), services.end()};
 }
 
 const char* NameOf(node::NoteKind kind) {
@@ -194,9 +209,9 @@ absl::Status Peer::Impl::Start() {
     }
   }
   driver_->Start();
-  acceptor_->Start("pm-accept");
   for (link::RpcServer* server : {mesh_server_.get(), app_server_.get(), admin_server_.get()})
     server->SetServing(true);
+  acceptor_->Start("pm-accept");
   ready_ = true;
   return absl::OkStatus();
 }
@@ -252,7 +267,7 @@ absl::Status Peer::Impl::Listen() {
         (*server)->HandOver(accepted.fd);
       }
     });
-    if (!bound.ok()) return bound.status();
+    if (!bound.ok()) return SetBy(options.name == "mesh" ? kListenFlag : kRunFlag, bound.status());
     if (options.name == "mesh") facts_.listen = *bound;
   }
   const auto bound = net::ParseHostPort(facts_.listen);
@@ -282,6 +297,7 @@ absl::StatusOr<std::unique_ptr<link::RpcServer>> Peer::Impl::Serve(const char* n
                                                                    Caller caller) {
   link::RpcServerOptions options;
   options.name = name;
+  options.stream_services = ServicesFor(caller);
   const bool mesh = caller == Caller::kPeer;
   if (mesh) options.credentials = credentials_->ForServer({});
   options.max_streams = mesh ? link::kMeshStreams : link::kAppStreams;
@@ -374,7 +390,7 @@ absl::Status Peer::Impl::StartMetrics() {
   sources.failed_renewals = &failed_renewals_;
   sources.certificate_expiry = [this] { return credentials_->self().not_after; };
   auto metrics = PeerMetrics::Start(config_.metrics().listen(), std::move(sources));
-  if (!metrics.ok()) return metrics.status();
+  if (!metrics.ok()) return SetBy(kMetricsFlag, metrics.status());
   metrics_ = std::move(*metrics);
   facts_.metrics = metrics_->address();
   return absl::OkStatus();

@@ -21,6 +21,7 @@
 #include "server/config/config.h"
 #include "server/config/logging.h"
 #include "server/enrolment.h"
+#include "server/listening.h"
 #include "server/memory.h"
 #include "server/net/hosts.h"
 #include "server/peer.h"
@@ -101,7 +102,8 @@ std::optional<int> Parse(int argc, char** argv, Flags& flags) {
   list("--advertise", "advertise", "address told to other peers; repeatable");
   list("--seed", "seeds", "peer to dial first, host:port; repeatable");
   setting("--metrics", "metrics.listen", "address of /metrics, or off (default 127.0.0.1:9464)");
-  setting("--ca-listen", "ca.listen", "address of the CA run beside this peer (default [::]:7444)");
+  setting("--ca-listen", "ca.listen",
+          "address of the CA run beside this peer (default: the host of --listen, port 7444)");
   setting("--certificate-lifetime", "ca.certificate_lifetime",
           "life of certificates that CA issues (default 7 days)");
   setting("--log-level", "log.level", "trace, debug, info, warning, error");
@@ -339,14 +341,20 @@ int Run(const config::v1::Config& config, const Flags& flags) {
                     " holds the CA of a mesh; start without the token to be in that one, or join "
                     "with another --data-dir"));
   }
+  // What is made now stays: find out before whether there will be a peer at all.
+  const bool makes_ca = flags.create && !has_ca;
+  if (!enrolled) {
+    if (absl::Status status = CheckListening(config, makes_ca); !status.ok()) return Fail(status);
+  }
   std::unique_ptr<ChildCa> ca;
   if (has_ca || (flags.create && !enrolled)) {
     auto started = StartCa(config);
     if (!started.ok()) return Fail(started.status());
     ca = std::move(*started);
   }
-  auto material =
-      enrolled ? LoadIdentity(config.data_dir(), HostsOf(config)) : Enrol(config, *token, ca.get());
+  auto material = enrolled ? LoadIdentity(config.data_dir(), HostsOf(config),
+                                          ca ? ca->address() : std::string())
+                           : Enrol(config, *token, ca.get());
   if (!material.ok()) {
     const bool unusable = enrolled && !absl::IsUnavailable(material.status());
     return Fail(unusable ? kDataDirectory : kNotEnrolled, material.status());

@@ -107,7 +107,9 @@ void AddUp(CLI::App& app, Context& context) {
       ->add_option("--metrics", up->metrics,
                    "Address of the metrics port (default 127.0.0.1:9464), or off")
       ->type_name("HOST:PORT");
-  command->add_option("--ca-listen", up->ca_listen, "Address of the CA's port (default [::]:7444)")
+  command
+      ->add_option("--ca-listen", up->ca_listen,
+                   "Address of the CA's port (default: the host of --listen, port 7444)")
       ->type_name("HOST:PORT");
   command
       ->add_option("--certificate-lifetime", up->certificate_lifetime,

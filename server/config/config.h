@@ -89,6 +89,9 @@ std::string VariableName(std::string_view path);
 // Fills in what is absent, as the comments in config.proto promise; makes directories absolute.
 void FillDefaults(v1::Config& config, const Host& host);
 
+// "host:port" or "[v6]:port": what a listener may be told.
+bool IsListenAddress(std::string_view text);
+
 // Every reason why a complete configuration cannot work, one per line.
 absl::Status Validate(const v1::Config& config);
 

@@ -60,6 +60,13 @@ void FillDirectories(v1::Config& config, const Host& host) {
   config.set_run_dir(Absolute(config.run_dir(), host));
 }
 
+// Beside the mesh port: a peer that is for this host alone has a CA for this host alone.
+std::string CaListen(const std::string& listen) {
+  // If that is no address it is refused itself; there is no need to refuse this one, too.
+  if (!IsListenAddress(listen)) return "[::]:7444";
+  return listen.substr(0, listen.rfind(':')) + ":7444";
+}
+
 void FillBurst(v1::Rate& rate, std::uint64_t least = 0) {
   if (rate.per_second() > 0 && rate.burst() == 0)
     rate.set_burst(std::max(rate.per_second(), least));
@@ -117,7 +124,7 @@ void FillDefaults(v1::Config& config, const Host& host) {
   }
   FillLimits(*config.mutable_limits());
   if (!config.has_drain_timeout()) config.mutable_drain_timeout()->set_seconds(5);
-  if (config.ca().listen().empty()) config.mutable_ca()->set_listen("[::]:7444");
+  if (config.ca().listen().empty()) config.mutable_ca()->set_listen(CaListen(config.listen()));
   if (!config.ca().has_certificate_lifetime()) {
     config.mutable_ca()->mutable_certificate_lifetime()->set_seconds(7ll * 24 * 3600);
   }

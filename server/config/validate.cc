@@ -89,7 +89,7 @@ class Checker {
   }
 
   void ListenAddress(std::string_view path, std::string_view value, std::string_view example) {
-    if (!PortOf(value, Port::kRequired)) {
+    if (!IsListenAddress(value)) {
       Refuse("{} is '{}', which is not an address and a port. Write {}.", path, value, example);
     }
   }
@@ -168,6 +168,8 @@ void CheckDuration(std::string_view path, const google::protobuf::Duration& dura
 }
 
 }  // namespace
+
+bool IsListenAddress(std::string_view text) { return PortOf(text, Port::kRequired).has_value(); }
 
 absl::Status Validate(const v1::Config& config) {
   Checker checker;

@@ -106,6 +106,9 @@ class RpcServer::Impl {
       for (auto& queue : queues) queue->Shutdown();
       return absl::InternalError("gRPC refused to start the server; its log says why");
     }
+    for (const std::string& service : options_.stream_services)
+      server_->GetHealthCheckService()->SetServingStatus(service, false);
+    SetServing(false);
     for (auto& queue : queues) {
       grpc::ServerCompletionQueue& completions = *queue;
       Queue& started = pool_.Add(std::move(queue));

@@ -62,6 +62,8 @@ struct RpcServerOptions {
   int queues = 1;
   int max_streams = kMeshStreams;
   std::size_t max_message_bytes = kMaxDataFrameBytes;
+  // Services that `on_call` serves, "peermesh.v1.MessagingService": for health, which cannot know.
+  std::vector<std::string> stream_services;
   // Callback services served beside: they must outlive the server. Health is always there.
   std::vector<grpc::Service*> services;
   // A call, on its queue's thread: Accept or Finish it before returning.
@@ -94,7 +96,7 @@ class RpcServer {
 
   // A connection, ready to use (net::Accepted). Owns `fd` from here on.
   void HandOver(int fd);
-  // What grpc.health.v1 answers for the whole server.
+  // What grpc.health.v1 answers for the server and for each of its services; not serving at first.
   void SetServing(bool serving);
   // Takes no more calls, waits `grace` for those there are, cancels what is left, stops the queues.
   // Streams that we opened on these queues must have ended or are cancelled. All callbacks have

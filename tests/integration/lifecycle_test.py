@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -21,6 +22,12 @@ RELINKED_SECONDS = 3.0       # after a restart
 READY_SECONDS = 1.0
 IDLE_RSS_KB = 22_000
 IDLE_CPU_PERCENT = 1.0
+
+
+def health(channel, service):
+    """What grpc.health.v1 answers, as bytes: its Python package is none of ours."""
+    request = b"\x0a" + bytes([len(service)]) + service.encode()
+    return channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=5)
 
 
 class ThreePeers(harness.MeshTest):
@@ -91,6 +98,10 @@ class ThreePeers(harness.MeshTest):
 
     def test_the_command_line_drains_a_peer_and_tells_its_health(self):
         self.mesh.cli("health", peer=self.gamma)
+        for service in ("MessagingService", "PeersService"):
+            self.mesh.cli("health", "--service", f"peermesh.v1.{service}", peer=self.gamma)
+        admin = self.mesh.cli("health", "--service", "peermesh.v1.AdminService", peer=self.gamma, check=False)
+        self.assertEqual(admin.returncode, 5, "it is not on the socket of applications")
         self.mesh.cli("drain", peer=self.gamma)
         self.assertEqual(self.gamma.process.wait(15), 0)
         self.assertEqual(self.mesh.cli("health", peer=self.gamma, check=False).returncode, 3, "nobody to ask")
@@ -106,6 +117,10 @@ class ThreePeers(harness.MeshTest):
         self.assertEqual(stream.lost, [])
 
     def test_a_second_signal_ends_a_drain_at_once(self):
+        channel = self.gamma.channel("app")
+        self.addCleanup(channel.close)
+        serving, not_serving = b"\x08\x01", b"\x08\x02"  # status = 1, 2
+        self.assertEqual(health(channel, "peermesh.v1.MessagingService"), serving)
         stream = self.keep(self.gamma.subscribe("drain.slow"))
         stream.stop_reading()
         for _ in range(24):
@@ -113,6 +128,8 @@ class ThreePeers(harness.MeshTest):
         self.gamma.process.send_signal(signal.SIGTERM)
         harness.wait_for(lambda: "stopping" in self.gamma.tail(5), 5, "the drain to begin")
         self.assertTrue(self.gamma.running, "what is queued for the subscriber keeps the drain waiting")
+        for service in ("", "peermesh.v1.MessagingService"):
+            self.assertEqual(health(channel, service), not_serving)
         at = time.monotonic()
         self.gamma.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.gamma.process.wait(5), -signal.SIGTERM)
@@ -145,6 +162,26 @@ class Idle(harness.MeshTest):
         self.assertLessEqual(cpu, IDLE_CPU_PERCENT)
 
 
+def ca_beside(peer):
+    """The process of the CA that a peer has started."""
+    process, = pathlib.Path(f"/proc/{peer.pid}/task/{peer.pid}/children").read_text().split()
+    return process
+
+
+def listening(process):
+    """The TCP addresses a process listens on, IPv6 ones as they are in /proc."""
+    sockets = {os.readlink(path) for path in pathlib.Path(f"/proc/{process}/fd").iterdir()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for row in pathlib.Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = row.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in sockets:
+                host, port = local.split(":")
+                text = socket.inet_ntoa(bytes.fromhex(host)[::-1]) if table == "tcp" else f"[{host}]"
+                found.add(f"{text}:{int(port, 16)}")
+    return found
+
+
 class Starting(harness.MeshTest):
     """What a start may be refused for, and the exit codes that the manual promises."""
 
@@ -171,14 +208,83 @@ class Starting(harness.MeshTest):
 
     def test_a_port_in_use_is_refused_with_code_3(self):
         late = self.mesh.peer("late")
+        token = self.mesh.token("late")
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            ended = self.refused(late, join=self.mesh.token("late"), listen=address)
-            self.assertEqual(ended.code, 3)
-            self.assertIn(address, ended.log)
-            ended = self.refused(late, listen="127.0.0.1:0", metrics=address)
-            self.assertEqual(ended.code, 3)
-            self.assertIn(address, ended.log)
+            for flag in ("listen", "metrics"):
+                ended = self.refused(late, join=token, **{flag: address})
+                self.assertEqual(ended.code, 3)
+                self.assertIn(f"--{flag}: ", ended.log.splitlines()[-1])
+                self.assertIn(address, ended.log.splitlines()[-1])
+                late.flags[flag] = "127.0.0.1:0"
+            late.launch(join=token)  # which is not spent
+            # One that is in the mesh is told the same.
+            late.end()
+            for flag in ("listen", "metrics"):
+                ended = self.refused(late, **{flag: address})
+                self.assertEqual(ended.code, 3)
+                self.assertIn(f"--{flag}: ", ended.log.splitlines()[-1])
+                late.flags[flag] = "127.0.0.1:0"
+
+    def test_no_mesh_is_made_by_a_start_that_cannot_listen(self):
+        hasty = self.mesh.peer("hasty")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            for flag, wrong in (("listen", address), ("metrics", address), ("ca_listen", address),
+                                ("metrics", "[::1]:0"), ("run_dir", "/proc")):
+                with self.subTest(flag, wrong=wrong):
+                    hasty.flags = {"ca_listen": "127.0.0.1:0"}
+                    ended = self.refused(hasty, create=True, **{flag: wrong})
+                    self.assertEqual(ended.code, 3)
+                    self.assertIn(f"--{flag.replace('_', '-')}: ", ended.log.splitlines()[-1])
+                    self.assertIn(wrong, ended.log.splitlines()[-1])
+                    self.assertFalse((hasty.dir / "ca").exists())
+                    self.assertFalse((hasty.dir / "identity").exists())
+        hasty.flags = {}
+        hasty.launch(join=self.mesh.token("hasty"))  # the second thought is as good as the first
+        self.assertEqual(hasty.facts["mesh_id"], self.alpha.facts["mesh_id"])
+
+    def test_two_addresses_that_are_the_same_are_refused_with_code_3(self):
+        peer = self.mesh.peer("twice")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        ended = self.refused(peer, create=True, listen=address, ca_listen=address)
+        self.assertEqual(ended.code, 3)
+        self.assertIn("--ca-listen: ", ended.log)
+        self.assertFalse((peer.dir / "ca").exists())
+
+    def test_a_ca_is_reached_where_the_peer_listens(self):
+        with harness.Mesh() as other:
+            # An address that nothing else on this host uses: the port is the one that is promised.
+            founder = other.peer("founder").launch(create=True, listen="127.9.7.5:0")
+            self.assertEqual(listening(ca_beside(founder)), {"127.9.7.5:7444"})
+            self.assertEqual(founder.status().ca_address, "127.9.7.5:7444")
+            # The peer beside it follows a CA that moves.
+            founder.restart(listen="127.9.7.6:0")
+            self.assertEqual(listening(ca_beside(founder)), {"127.9.7.6:7444"})
+            self.assertEqual(founder.status().ca_address, "127.9.7.6:7444")
+
+    def test_closed_standard_files_stay_closed(self):
+        with harness.Mesh() as other:
+            founder = other.peer("founder")
+            founder.prefix = ["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash"]
+            founder.launch(create=True, ca_listen="127.0.0.1:0")
+            for process in (founder.pid, ca_beside(founder)):
+                for fd in range(3):
+                    self.assertEqual(os.readlink(f"/proc/{process}/fd/{fd}"), "/dev/null")
+            other.peer("member").launch(join=other.cli("token", "create", "--quiet", peer=founder).stdout.strip())
+            self.assertEqual(founder.end(), 0)
+        # The CA by itself, without one to start it.
+        with tempfile.TemporaryDirectory() as directory, harness.Mesh.pipe(None) as (read_end, write_end):
+            ca = subprocess.Popen(["bash", "-c", 'exec "$@" <&- >&- 2>&-', "bash", harness.BIN / "peermesh-ca",
+                                   "--init", "--data-dir", directory + "/ca", "--listen", "127.0.0.1:0",
+                                   "--ready-fd", str(write_end)], pass_fds=[write_end])
+            self.addCleanup(ca.wait)
+            self.addCleanup(ca.kill)
+            os.close(write_end)
+            self.assertIn(b"mesh_id", os.read(read_end, 4096))
+            for fd in range(3):
+                self.assertEqual(os.readlink(f"/proc/{ca.pid}/fd/{fd}"), "/dev/null")
 
     def test_an_address_that_is_not_ours_is_refused_with_code_3(self):
         self.assertEqual(self.refused(self.mesh.peer("nowhere"), create=True, ca_listen="127.0.0.1:0",

@@ -154,6 +154,22 @@ TEST(DefaultsTest, ArePromisedByTheSchema) {
   EXPECT_TRUE(Validate(config).ok()) << Validate(config);
 }
 
+TEST(DefaultsTest, TheCaListensWhereThePeerDoes) {
+  const auto of = [](const char* listen, const char* ca = "") {
+    v1::Config config;
+    config.set_listen(listen);
+    config.mutable_ca()->set_listen(ca);
+    FillDefaults(config, User());
+    return config.ca().listen();
+  };
+  EXPECT_EQ(of("127.0.0.1:7443"), "127.0.0.1:7444");
+  EXPECT_EQ(of("[::1]:0"), "[::1]:7444");
+  EXPECT_EQ(of("0.0.0.0:9000"), "0.0.0.0:7444");
+  EXPECT_EQ(of("mesh.example:9000"), "mesh.example:7444");
+  EXPECT_EQ(of("127.0.0.1:7443", "[::]:0"), "[::]:0") << "what is written stays";
+  for (const char* wrong : {"", "7443", "::1:7443", "a b:1"}) EXPECT_EQ(of(wrong), "[::]:7444");
+}
+
 TEST(DefaultsTest, ABurstNobodyNamedIsOneSecondsWorthAndFitsACall) {
   v1::Config config;
   config.mutable_limits()->mutable_application_messages()->set_per_second(10);

@@ -41,10 +41,10 @@ class RpcServerTest : public testing::Test {
                                      grpc::InsecureChannelCredentials(), arguments);
   }
   std::shared_ptr<Recorder> Call(QueuePool& pool, const std::shared_ptr<grpc::Channel>& channel,
-                                 const char* method = kExchange) {
+                                 const char* method = kExchange, std::string request = "") {
     const auto recorder = std::make_shared<Recorder>(Recorder::Reading::kByHand);
     recorder->Attach(Stream::Open(pool, pool.Next(), channel, method, {}, recorder));
-    recorder->stream().Write("");
+    recorder->stream().Write(std::move(request));
     recorder->stream().Read();
     return recorder;
   }
@@ -110,6 +110,31 @@ TEST_F(RpcServerTest, HealthSaysWhatItIsTold) {
     EXPECT_EQ(call->record().messages.front(), on ? serving : not_serving);
     call->stream().HalfClose();
     EXPECT_TRUE(call->WaitClosed());
+  }
+}
+
+TEST_F(RpcServerTest, HealthKnowsTheServicesThatStreamsServe) {
+  RpcServerOptions options;
+  options.stream_services = {"a.Service", "b.Service"};
+  Serve(std::move(options));
+  QueuePool& pool = server_->rpc().pool();
+  const auto channel = NewChannel();
+  const auto ask = [&](const std::string& service) {
+    const std::string field =
+        "\x0a" + std::string(1, static_cast<char>(service.size()));  // 1: name
+    const auto call = Call(pool, channel, kHealth, field + service);
+    call->stream().HalfClose();
+    EXPECT_TRUE(call->WaitClosed());
+    const auto messages = call->record().messages;
+    return messages.empty() ? "" : messages.front();
+  };
+  const std::string serving{"\x08\x01", 2}, not_serving{"\x08\x02", 2};  // status = 1, 2
+  EXPECT_EQ(ask("a.Service"), not_serving) << "nobody has said yet that it is";
+  for (const bool on : {true, false, true}) {
+    server_->rpc().SetServing(on);
+    for (const char* service : {"a.Service", "b.Service"})
+      EXPECT_EQ(ask(service), on ? serving : not_serving) << service;
+    EXPECT_EQ(ask("c.Service"), "") << "it is not here";
   }
 }
 
