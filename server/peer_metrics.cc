@@ -30,30 +30,6 @@ const char* NameOf(membership::State state) {
   return "unknown";
 }
 
-const char* NameOf(node::DownReason reason) {
-  switch (reason) {
-    case node::DownReason::kClosedByPeer: return "closed_by_peer";
-    case node::DownReason::kTransport: return "transport";
-    case node::DownReason::kClosedByUs: return "closed_by_us";
-    case node::DownReason::kProtocol: return "protocol";
-    case node::DownReason::kStalled: return "stalled";
-  }
-  return "unknown";
-}
-
-const char* NameOf(node::DialFailure reason) {
-  switch (reason) {
-    case node::DialFailure::kRefused: return "refused";
-    case node::DialFailure::kUnreachable: return "unreachable";
-    case node::DialFailure::kTimeout: return "timeout";
-    case node::DialFailure::kRejected: return "rejected";
-    case node::DialFailure::kWrongPeer: return "wrong_peer";
-    case node::DialFailure::kSelf: return "self";
-    case node::DialFailure::kTransport: return "transport";
-  }
-  return "unknown";
-}
-
 double Unix(WallTime time) { return static_cast<double>(time.time_since_epoch().count()) / 1e6; }
 
 }  // namespace
@@ -229,12 +205,12 @@ void PeerMetrics::CollectLinks(metrics::Page& page) const {
       .Add({{"direction", "outbound"}}, static_cast<double>(stats.up_outbound));
   auto down = page.Counter("peermesh_links_down_total", "Links that went down.");
   for (int i = 1; i <= 5; ++i) {
-    down.Add({{"reason", NameOf(static_cast<node::DownReason>(i))}},
+    down.Add({{"reason", link::ToString(static_cast<node::DownReason>(i))}},
              static_cast<double>(stats.downs[static_cast<std::size_t>(i)]));
   }
   auto dials = page.Counter("peermesh_dials_failed_total", "Dials that came to nothing.");
   for (int i = 1; i <= 7; ++i) {
-    dials.Add({{"reason", NameOf(static_cast<node::DialFailure>(i))}},
+    dials.Add({{"reason", link::ToString(static_cast<node::DialFailure>(i))}},
               static_cast<double>(stats.dials_failed[static_cast<std::size_t>(i)]));
   }
   page.Counter("peermesh_link_frames_total", "Frames on links.")

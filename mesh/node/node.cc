@@ -47,15 +47,8 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
   for (const std::string& seed : config_.seeds) book_.AddSeed(now, seed);
   for (PeerRecord record : config_.remembered) {
     if (record.id == config_.self) continue;
-    const membership::Description description{record.id,
-                                              record.name,
-                                              record.incarnation,
-                                              record.addresses,
-                                              record.metrics_address,
-                                              record.software,
-                                              record.epoch,
-                                              record.certificate_expiry};
-    if (!members_.Describe(now, description, membership::StateReason::kRemembered)) continue;
+    if (!members_.Describe(now, DescriptionOf(record), membership::StateReason::kRemembered))
+      continue;
     book_.Learn(now, record.id, record.addresses);
     records_[record.id] = std::move(record);
   }

@@ -205,6 +205,7 @@ class Node::Impl {
   void On(Instant now, RecordSigned& own, Effects& out);
   void On(Instant now, const CredentialsRenewed& renewed, Effects& out);
   void On(Instant now, const DrainRequested& drain, Effects& out);
+  static membership::Description DescriptionOf(const PeerRecord& record);
   void LearnRecord(Instant now, PeerRecord& record, std::optional<PeerId> from, Effects& out);
   void SendRecords(Link& link);
   void SendBeliefs(Link& link);

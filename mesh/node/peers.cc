@@ -71,6 +71,17 @@ void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
   }
 }
 
+membership::Description Node::Impl::DescriptionOf(const PeerRecord& record) {
+  return {record.id,
+          record.name,
+          record.incarnation,
+          record.addresses,
+          record.metrics_address,
+          record.software,
+          record.epoch,
+          record.certificate_expiry};
+}
+
 void Node::Impl::LearnRecord(Instant now, PeerRecord& record, std::optional<PeerId> from,
                              Effects& out) {
   if (record.id == config_.self) {
@@ -82,15 +93,7 @@ void Node::Impl::LearnRecord(Instant now, PeerRecord& record, std::optional<Peer
     }
     return;
   }
-  const membership::Description description{record.id,
-                                            record.name,
-                                            record.incarnation,
-                                            record.addresses,
-                                            record.metrics_address,
-                                            record.software,
-                                            record.epoch,
-                                            record.certificate_expiry};
-  if (!members_.Describe(now, description, StateReason::kHeardOf)) return;
+  if (!members_.Describe(now, DescriptionOf(record), StateReason::kHeardOf)) return;
   book_.Learn(now, record.id, record.addresses);
   out.push_back(Persist{record});
   // News travels once over every link; who knows it already stops it.
