@@ -292,7 +292,6 @@ class Node::Impl {
   std::map<PeerId, flow::Run> runs_;
   std::vector<std::uint32_t> ids_;
 
-  // Statistics.
   Stats stats_;
 };
 
