@@ -25,6 +25,7 @@
 #include "server/listening.h"
 #include "server/net/acceptor.h"
 #include "server/net/hosts.h"
+#include "server/note_log.h"
 #include "server/peer_metrics.h"
 #include "server/store/peer_store.h"
 #include "server/tls/credentials.h"
@@ -82,25 +83,6 @@ std::vector<std::string> ServicesFor(Caller way) {
   return {services.begin(), services.end()};
 }
 
-const char* NameOf(node::NoteKind kind) {
-  switch (kind) {
-    case node::NoteKind::kPeerAlive: return "peer alive";
-    case node::NoteKind::kPeerSuspect: return "peer suspect";
-    case node::NoteKind::kPeerDead: return "peer dead";
-    case node::NoteKind::kPeerLeft: return "peer left";
-    case node::NoteKind::kPeerUnreachable: return "peer unreachable";
-    case node::NoteKind::kLinkReplaced: return "link replaced";
-    case node::NoteKind::kDuplicateLinkClosed: return "duplicate link closed";
-    case node::NoteKind::kDialFailed: return "dial failed";
-    case node::NoteKind::kSessionSlow: return "session slow";
-    case node::NoteKind::kLinkSlow: return "link slow";
-    case node::NoteKind::kMessagesLost: return "messages lost";
-    case node::NoteKind::kInterestResync: return "interest resync";
-    case node::NoteKind::kPeerMisbehaved: return "peer misbehaved";
-  }
-  return "note";
-}
-
 }  // namespace
 
 class Peer::Impl final : public driver::World {
@@ -134,7 +116,7 @@ class Peer::Impl final : public driver::World {
     applications_->Perform(wish);
     peers_->Perform(wish);
   }
-  void Perform(node::Note wish) override;
+  void Perform(node::Note wish) override { LogNote(wish, applications_->names()); }
   void Perform(node::Drained) override;
 
   Facts facts_;
@@ -360,10 +342,20 @@ absl::Status Peer::Impl::StartNode() {
       store_->Forget(peer);
     }
   }
-  auto node = node::Node::Create(std::move(config), Rng(driver::OsSeed()), driver::SteadyNow());
+  journal::Start start{.software = PEERMESH_VERSION,
+                       .config = config,
+                       .seed = driver::OsSeed(),
+                       .now = driver::SteadyNow()};
+  std::unique_ptr<journal::Writer> journal;
+  if (!config_.journal().empty()) {
+    auto made = journal::Writer::Create(config_.journal(), start, {});
+    if (!made.ok()) return made.status();
+    journal = *std::move(made);
+  }
+  auto node = node::Node::Create(std::move(config), Rng(start.seed), start.now);
   if (!node.ok()) return node.status();
-  driver_ = std::make_unique<driver::Driver>(std::move(*node), *this,
-                                             *mesh_server_->pool().queues().front());
+  driver_ = std::make_unique<driver::Driver>(
+      std::move(*node), *this, *mesh_server_->pool().queues().front(), std::move(journal));
 
   applications_ =
       std::make_unique<api::Applications>(api::PeerFacts{self.id, self.name, self.mesh_id}, post);
@@ -466,51 +458,6 @@ void Peer::Impl::Perform(node::SignRecord wish) {
   record.encoded = wire::EncodeSignedRecord(
       body, credentials_->key().Sign(wire::kRecordDomain, body), credentials_->certificate().der());
   driver_->Post(node::RecordSigned{std::move(record)});
-}
-
-void Peer::Impl::Perform(node::Note wish) {
-  const bool bad =
-      wish.kind == node::NoteKind::kPeerDead || wish.kind == node::NoteKind::kPeerMisbehaved ||
-      wish.kind == node::NoteKind::kSessionSlow || wish.kind == node::NoteKind::kLinkSlow ||
-      wish.kind == node::NoteKind::kMessagesLost || wish.kind == node::NoteKind::kPeerUnreachable;
-  const bool chatter = wish.kind == node::NoteKind::kDialFailed;
-  const auto level = bad       ? config::Level::kWarning
-                     : chatter ? config::Level::kDebug
-                               : config::Level::kInfo;
-  std::string reason;
-  switch (wish.kind) {
-    case node::NoteKind::kPeerAlive:
-    case node::NoteKind::kPeerSuspect:
-    case node::NoteKind::kPeerDead:
-    case node::NoteKind::kPeerLeft:
-    case node::NoteKind::kPeerUnreachable:
-      reason = membership::ToString(static_cast<membership::StateReason>(wish.reason));
-      break;
-    case node::NoteKind::kSessionSlow:
-    case node::NoteKind::kLinkSlow:
-    case node::NoteKind::kMessagesLost:
-      reason = ToString(static_cast<LossReason>(wish.reason));
-      break;
-    default:
-      if (wish.reason != 0) reason = std::to_string(wish.reason);
-  }
-  if (wish.session) {
-    config::Log("mesh", level, NameOf(wish.kind),
-                {{"session", wish.session.value}, {"reason", reason}, {"messages", wish.count}});
-  } else if (wish.count != 0) {
-    config::Log("mesh", level, NameOf(wish.kind),
-                {{"peer", applications_->names()(wish.peer)},
-                 {"id", wish.peer.ToShortText()},
-                 {"reason", reason},
-                 {"messages", wish.count}});
-  } else if (wish.peer != PeerId{}) {
-    config::Log("mesh", level, NameOf(wish.kind),
-                {{"peer", applications_->names()(wish.peer)},
-                 {"id", wish.peer.ToShortText()},
-                 {"reason", reason}});
-  } else {
-    config::Log("mesh", level, NameOf(wish.kind), {{"reason", reason}});
-  }
 }
 
 void Peer::Impl::Sweep() {

@@ -108,6 +108,8 @@ std::optional<int> Parse(int argc, char** argv, Flags& flags) {
           "life of certificates that CA issues (default 7 days)");
   setting("--log-level", "log.level", "trace, debug, info, warning, error");
   setting("--log-format", "log.format", "text or json");
+  setting("--journal", "journal",
+          "file that records what the mesh controller is told, payloads left out (default: none)");
   app.add_option("--config", flags.config_file, "configuration file (YAML)");
   app.add_option("--join", flags.join,
                  "file with a join token, or - for standard input; or set PEERMESH_JOIN");

@@ -20,7 +20,7 @@ constexpr char kDaemon[] = "peermeshd";
 
 struct UpOptions {
   std::string name, join, listen, metrics, config, ca_listen, certificate_lifetime, ready_fd,
-      log_level, log_format;
+      log_level, log_format, journal;
   std::vector<std::string> advertise, seeds;
 };
 
@@ -55,6 +55,7 @@ std::vector<std::string> Arguments(const UpOptions& up, const Context& context, 
   add("--ready-fd", up.ready_fd);
   add("--log-level", up.log_level);
   add("--log-format", up.log_format);
+  add("--journal", up.journal);
   if (create) out.emplace_back("--create");
   return out;
 }
@@ -120,6 +121,10 @@ void AddUp(CLI::App& app, Context& context) {
       ->type_name("N");
   command->add_option("--log-level", up->log_level, "trace, debug, info, warning or error");
   command->add_option("--log-format", up->log_format, "text or json");
+  command
+      ->add_option("--journal", up->journal,
+                   "Record what the mesh controller is told, payloads left out")
+      ->type_name("FILE");
   command->callback([up, &context] {
     context.plain_process = true;
     context.command = [up](Context& c) { return Up(*up, c); };

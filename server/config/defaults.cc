@@ -58,6 +58,7 @@ void FillDirectories(v1::Config& config, const Host& host) {
   }
   config.set_data_dir(Absolute(config.data_dir(), host));
   config.set_run_dir(Absolute(config.run_dir(), host));
+  if (!config.journal().empty()) config.set_journal(Absolute(config.journal(), host));
 }
 
 // Beside the mesh port: a peer that is for this host alone has a CA for this host alone.

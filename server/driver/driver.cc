@@ -32,8 +32,9 @@ Rng::Seed OsSeed() {
   return seed;
 }
 
-Driver::Driver(std::unique_ptr<node::Node> node, World& world, link::Queue& timers)
-    : node_(std::move(node)), world_(world), timers_(timers) {
+Driver::Driver(std::unique_ptr<node::Node> node, World& world, link::Queue& timers,
+               std::unique_ptr<journal::Writer> journal)
+    : node_(std::move(node)), world_(world), timers_(timers), journal_(std::move(journal)) {
   PM_CHECK(node_ != nullptr);
 }
 
@@ -97,8 +98,10 @@ void Driver::Enqueue(Entry entry) {
 void Driver::Turn(std::vector<Entry>& entries) {
   effects_.clear();
   const Instant now = SteadyNow();
+  const bool wake = node_->NextWake() <= now;
+  if (journal_ != nullptr) Record(now, wake, entries);
   // Own duties before strangers' frames.
-  if (node_->NextWake() <= now) node_->Wake(now, effects_);
+  if (wake) node_->Wake(now, effects_);
   for (Entry& entry : entries) {
     if (auto* input = std::get_if<node::Input>(&entry)) {
       node_->Handle(now, std::move(*input), effects_);
@@ -106,10 +109,19 @@ void Driver::Turn(std::vector<Entry>& entries) {
       (*look)(*node_);
     }
   }
+  if (journal_ != nullptr) journal_->Done(effects_, *node_);
   for (node::Effect& effect : effects_) {
     std::visit([this](auto& wish) { world_.Perform(std::move(wish)); }, effect);
   }
   Arm();
+}
+
+void Driver::Record(Instant now, bool wake, const std::vector<Entry>& entries) {
+  journal_->Begin(now, wake);
+  for (const Entry& entry : entries) {
+    if (const auto* input = std::get_if<node::Input>(&entry)) journal_->Add(*input);
+  }
+  journal_->Commit();
 }
 
 // Keeps one timer at or before the node's next deadline.
@@ -130,6 +142,7 @@ void Driver::Stop() {
   stopped_ = true;
   idle_.wait(lock, [this] { return !turning_; });
   timers_.CancelTimer(std::exchange(timer_, 0));
+  if (journal_ != nullptr) journal_->End(*node_);
 }
 
 }  // namespace peermesh::driver

@@ -19,6 +19,7 @@
 
 #include "absl/status/statusor.h"
 #include "mesh/node/node.h"
+#include "server/journal/journal.h"
 #include "server/link/queue.h"
 
 namespace peermesh::driver {
@@ -57,8 +58,9 @@ class World {
 class Driver {
  public:
   // `timers` is where wake-ups are kept. Its thread must have ended before the driver does: a timer
-  // that fires while it is cancelled may still run.
-  Driver(std::unique_ptr<node::Node> node, World& world, link::Queue& timers);
+  // that fires while it is cancelled may still run. `journal` may be null.
+  Driver(std::unique_ptr<node::Node> node, World& world, link::Queue& timers,
+         std::unique_ptr<journal::Writer> journal);
   // Stop() must have been called.
   ~Driver();
   Driver(const Driver&) = delete;
@@ -81,6 +83,7 @@ class Driver {
   using Entry = std::variant<node::Input, Look_, WakeUp>;
   void Enqueue(Entry entry);
   void Turn(std::vector<Entry>& entries);
+  void Record(Instant now, bool wake, const std::vector<Entry>& entries);
   void Arm();
 
   // Constant after construction.
@@ -89,6 +92,7 @@ class Driver {
   link::Queue& timers_;
 
   // State of the turn: whoever set `turning_` owns it.
+  const std::unique_ptr<journal::Writer> journal_;
   node::Effects effects_;
   std::vector<Entry> batch_;
   Instant armed_ = kNever;
