@@ -67,7 +67,10 @@ void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
   ++own_incarnation_;
   sign_due_ = true;
   for (auto& [id, link] : links_) {
-    if (peers_.at(link.peer).winner == id) link.replace_at = now + rng_.Between({}, kReplaceSpread);
+    // Where our dial would lose (NewerWins) the other side, whose link it is, dials before it expires.
+    const bool ours = link.direction == Direction::kOutbound || config_.self < link.peer;
+    if (ours && peers_.at(link.peer).winner == id)
+      link.replace_at = now + rng_.Between({}, kReplaceSpread);
   }
 }
 

@@ -21,15 +21,14 @@ Report Checker::Impl::Finish() {
   }
   report_.messages = messages_.size();
   for (const Process& process : processes_) {
-    std::uint64_t accepted = 0;
-    for (const auto& [subject, messages] : process.accepted) accepted += messages.size();
-    report_.processes.push_back(
-        {process.peer, process.epoch, accepted, process.unanswered, process.delivered});
+    report_.processes.push_back({process.peer, process.epoch, process.accepted_count,
+                                 process.unanswered, process.delivered, process.books.size()});
   }
   report_.faults = faults_.size();
   Settle();
   CheckNumbersAreUnique();
   CheckGapsEndAtNumbers();
+  CheckBooks();
   Doubt();
   std::stable_sort(report_.first.begin(), report_.first.end(),
                    [](const Violation& a, const Violation& b) { return a.time_ns < b.time_ns; });
@@ -87,12 +86,16 @@ void Checker::Impl::SettleSubscription(std::uint32_t actor, Session& session, st
 std::int64_t Checker::Impl::LinkedSince(const Session& session, const Subscription& subscription,
                                         ProcessIndex origin) const {
   if (origin == session.process) return INT64_MIN;
-  const auto linked = linked_.find(std::uint64_t{origin} << 32 | session.process);
-  const std::int64_t since = linked == linked_.end() ? kNotYet : linked->second;
-  if (!subscription.peers_missing) {
-    const bool both_live = processes_[origin].ended > quiet_ && subscription.ended > quiet_;
-    return since == kNotYet && both_live ? INT64_MIN : since;
+  const std::uint64_t pair = std::uint64_t{origin} << 32 | session.process;
+  const bool both_live = processes_[origin].ended > quiet_ && subscription.ended > quiet_;
+  if (!told_.empty()) {
+    const auto told = told_.find({pair, subscription.pattern});
+    if (told != told_.end() && told->second != kNotYet) return told->second;
+    return both_live ? INT64_MIN : kNotYet;
   }
+  const auto linked = linked_.find(pair);
+  const std::int64_t since = linked == linked_.end() ? kNotYet : linked->second;
+  if (!subscription.peers_missing) return since == kNotYet && both_live ? INT64_MIN : since;
   const auto heard = subscription.first_heard.find(origin);
   return heard == subscription.first_heard.end() ? kNotYet : std::max(since, heard->second);
 }

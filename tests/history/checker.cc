@@ -33,6 +33,7 @@ constexpr Text kTexts[kInvariants] = {
     {"owed",
      "What was accepted for a subscription is delivered, announced as lost, or a counted "
      "drop."},
+    {"books", "The metrics of a process agree with what its applications saw."},
     {"history", "The history does not contradict itself."},
 };
 
@@ -102,6 +103,7 @@ void Checker::Impl::Add(const Record& record) {
     case Event::kGap: return OnGap(record);
     case Event::kFaultOn:
     case Event::kFaultOff: faults_[record.name].bit |= (record.flags & kBit) != 0; return;
+    case Event::kBooks: return OnBooks(record);
     case Event::kQuiet: quiet_ = std::min(quiet_, record.time_ns); return;
   }
   Complain(Invariant::kHistory, record,
@@ -169,7 +171,16 @@ void Checker::Impl::OnProcess(const Record& record) {
   if (record.event == Event::kLinked) {
     const ProcessIndex origin = ProcessOf(record.origin, record.epoch);
     const ProcessIndex here = ProcessOf(record.peer, record.until);
-    linked_.try_emplace(std::uint64_t{origin} << 32 | here, record.time_ns);
+    const std::uint64_t pair = std::uint64_t{origin} << 32 | here;
+    linked_.try_emplace(pair, record.time_ns);
+    if ((record.flags & kOnePattern) != 0) {
+      const auto [it, fresh] = told_.try_emplace({pair, record.name}, record.time_ns);
+      if ((record.flags & kNoMore) != 0) {
+        it->second = kNotYet;
+      } else if (it->second == kNotYet) {
+        it->second = record.time_ns;
+      }
+    }
     return;
   }
   Process& process = processes_[ProcessOf(record.peer, record.epoch)];
@@ -268,6 +279,7 @@ void Checker::Impl::OnAnswer(const Record& record) {
   }
   message->state = State::kRefused;
   ++report_.refused;
+  CountRefusal(record, *message);
   if (message->delivered) Complain(Invariant::kRefused, record, "refused after it was delivered");
 }
 
@@ -288,6 +300,7 @@ void Checker::Impl::OnAccepted(const Record& record, Message& message) {
   message.channel = static_cast<std::uint8_t>(record.channel);
   message.sequence = record.sequence;
   Process& origin = processes_[process];
+  ++origin.accepted_count;
   origin.highest[record.channel] = std::max(origin.highest[record.channel], record.sequence);
   origin.accepted[message.subject].push_back(
       static_cast<MessageIndex>(&message - messages_.data()));
@@ -437,7 +450,7 @@ void Checker::Impl::OnGap(const Record& record) {
              fmt::format("a gap from {} came after {}", record.sequence, stream.last));
   }
   report_.gap_numbers += record.until - record.sequence + 1;
-  stream.gaps.push_back({record.sequence, record.until});
+  stream.gaps.push_back({record.sequence, record.until, record.reason});
   stream.last = std::max(stream.last, record.until);
 }
 

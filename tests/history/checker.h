@@ -15,9 +15,22 @@
 //               nothing of it had reached that process of the peer (see kLinked). No excuse for
 //               processes that both live at the end, or nobody would notice that they never met.
 //               The same holds for one subscription confirmed with peers missing, until it hears
-//               of that process for the first time.
+//               of that process for the first time. A history whose kLinked records name patterns
+//               says exactly what each process knew, and neither guess is made.
 // and anything else is unexplained. Messages before the confirmation may arrive, and are checked
 // for everything but this. The end is the first kQuiet.
+//
+// What the metrics of a process said is held against what its applications saw, as far as it can
+// be proved. A counter covers what they had seen when it was asked for, and nothing that they never
+// saw:
+//   published   at least what was accepted by then, at most what was accepted or not answered in
+//               the end
+//   delivered   at least what had arrived by then, at most what arrived in the end; the latter not
+//               if the process was killed, for something may have been on its way, or if a session
+//               left no record
+//   refused     as published; a request is 1 to 1,024 messages
+//   announced   in the end: of slow_subscriber at most the numbers in gaps of this reason, if all
+//               sessions stayed to the end; of others at least the numbers that any was told of
 //
 // Bounds: some 64 bytes for a message, 8 for a delivery to a subscription, 16 for a gap. Each fault
 // is reported under one invariant, the most telling one. Not thread-safe.
@@ -48,9 +61,10 @@ enum class Invariant : std::uint8_t {
   kGap,
   kUnknown,
   kOwed,
+  kBooks,
   kHistory,
 };
-inline constexpr std::size_t kInvariants = 12;
+inline constexpr std::size_t kInvariants = 13;
 const char* IdOf(Invariant invariant);        // "phantom"
 const char* SentenceOf(Invariant invariant);  // what holds if it does
 
@@ -83,13 +97,14 @@ struct Account {
   Account& operator+=(const Account& other);
 };
 
-// What the books of one process must say, if nobody but these drivers talked to it.
+// What the applications of one process saw.
 struct ProcessCounts {
   std::uint16_t peer = 0;
   std::uint64_t epoch = 0;
   std::uint64_t accepted = 0;    // messages published there
   std::uint64_t unanswered = 0;  // and these may have been, too
   std::uint64_t delivered = 0;   // messages handed to sessions there, whatever ids they matched
+  std::uint64_t books = 0;       // counters that were held against it
 };
 
 enum class Verdict : std::uint8_t { kHolds, kViolated, kInconclusive };

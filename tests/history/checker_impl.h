@@ -1,5 +1,5 @@
-// The state of a checker. Private to checker.cc (records as they come) and accounts.cc (what was
-// owed).
+// The state of a checker. Private to checker.cc (records as they come), accounts.cc (what was owed)
+// and books.cc (what metrics said).
 #ifndef PEERMESH_TESTS_HISTORY_CHECKER_IMPL_H_
 #define PEERMESH_TESTS_HISTORY_CHECKER_IMPL_H_
 
@@ -40,6 +40,8 @@ class Checker::Impl {
     bool killed = false;
     std::uint64_t unanswered = 0;  // invoked there, outcome not known: numbers that may exist
     std::uint64_t delivered = 0;   // to sessions there
+    std::uint64_t accepted_count = 0, refused_rate = 0, refused_other = 0;
+    std::vector<Record> books;
     std::array<std::uint64_t, kChannels> highest{};               // number known to be given out
     std::map<std::uint32_t, std::vector<MessageIndex>> accepted;  // by subject, as accepted
   };
@@ -68,6 +70,7 @@ class Checker::Impl {
   }
   struct Range {
     std::uint64_t first = 0, last = 0;
+    std::uint8_t reason = 0;  // of a gap
   };
   // What one session saw of a channel of a process.
   struct Stream {
@@ -118,6 +121,13 @@ class Checker::Impl {
   std::string Name(std::uint64_t line) const;
   std::string PeerName(std::uint16_t peer) const;
 
+  // books.cc
+  void OnBooks(const Record& record);
+  void CheckBooks();
+  void CheckCounter(const Process& process, const Record& counter);
+  void CheckAnnounced(ProcessIndex index, const Record& counter);
+  void CountRefusal(const Record& record, const Message& message);
+
   // accounts.cc
   void Settle();
   void SettleSubscription(std::uint32_t actor, Session& session, std::uint32_t id,
@@ -145,7 +155,9 @@ class Checker::Impl {
   absl::flat_hash_set<std::uint64_t> unreached_;  // message and peer
   absl::node_hash_map<std::uint32_t, Session> sessions_;
   absl::flat_hash_map<std::uint64_t, std::int64_t> linked_;  // publishing, subscribing process
-  absl::flat_hash_map<std::uint64_t, bool> matches_;         // pattern, subject
+  // The same processes and a pattern; not empty: all that was known is in it.
+  absl::flat_hash_map<std::pair<std::uint64_t, std::uint32_t>, std::int64_t> told_;
+  absl::flat_hash_map<std::uint64_t, bool> matches_;  // pattern, subject
   std::map<std::uint32_t, Fault> faults_;
   std::int64_t quiet_ = kNotYet;
   std::int64_t last_ns_ = INT64_MIN;

@@ -1,7 +1,8 @@
 // history_load: an application that publishes and subscribes at one peer for as long as it is let,
 // comes back when the peer does, and writes down all it does and sees.
 //
-//   history_load --socket PATH --directory DIR --writer NAME --actor-base N
+//   history_load --socket PATH | --address HOST:PORT --identity DIR
+//                --directory DIR --writer NAME --actor-base N
 //                [--publish SUBJECT]... [--rate MESSAGES_PER_SECOND] [--bytes MOST]
 //                [--subscribe PATTERN]... [--target PEER_ID --direct-every N]
 //                [--drain-seconds N]
@@ -54,6 +55,10 @@ bool Parse(int argc, char** argv, Options& options) {
     const std::uint64_t number = std::strtoull(value, nullptr, 10);
     if (flag == "--socket") {
       options.visit.socket = value;
+    } else if (flag == "--address") {
+      options.visit.address = value;
+    } else if (flag == "--identity") {
+      options.visit.identity = value;
     } else if (flag == "--directory") {
       options.directory = value;
     } else if (flag == "--writer") {
@@ -78,8 +83,9 @@ bool Parse(int argc, char** argv, Options& options) {
       return false;
     }
   }
-  return argc % 2 == 1 && !options.visit.socket.empty() && !options.directory.empty() &&
-         !options.writer.empty() && options.actor_base != 0;
+  const bool somewhere = options.visit.socket.empty() != options.visit.address.empty();
+  return argc % 2 == 1 && somewhere && !options.directory.empty() && !options.writer.empty() &&
+         options.actor_base != 0;
 }
 
 sigset_t Terms() {
@@ -98,6 +104,7 @@ class Load {
   void Run() {
     while (terms_ == 0) {
       if (!Visit()) Wait(kRetry);
+      writer_.Flush();  // the next visit may be long in coming
     }
     writer_.Flush();
     std::printf(

@@ -22,7 +22,8 @@ enum class Event : std::uint8_t {
   kStarted = 1,
   kEnded = 2,  // nothing it still held will come; flag kKilled if it could not say goodbye
   // The process `epoch` of `origin` knows from now on what applications of `peer`, in its process
-  // `until`, want. Without this record it is known from the first thing that reaches one of them.
+  // `until`, want; with the flag kOnePattern, that they want the pattern `name`. Without this record
+  // it is known from the first thing that reaches one of them.
   kLinked = 3,
   // A session at `peer`, whose process has `epoch`; `actor` is new for each session.
   kOpened = 10,     // `until`: a name of the peer that people read + 1, or 0
@@ -50,10 +51,23 @@ enum class Event : std::uint8_t {
   kFaultOff = 41,  // likewise
   kQuiet = 42,  // no fault since, and all that was under way has had its time: the end. The first
                 // one counts; sessions that are to be judged in full close after it
+  // What a counter in the metrics of a process said: `peer`, `epoch`, `reason` (Book), `sequence`
+  // (its value), `channel` (LossReason, with kAnnounced). The time is from before it was asked for.
+  kBooks = 43,
+};
+
+enum class Book : std::uint8_t {
+  kPublished = 1,
+  kDelivered = 2,
+  kRefusedRate = 3,   // requests, each of one message or more
+  kRefusedOther = 4,  // likewise
+  kAnnounced = 5,     // numbers in gaps
 };
 
 inline constexpr std::uint16_t kKilled = 1;
 inline constexpr std::uint16_t kBit = 2;
+inline constexpr std::uint16_t kOnePattern = 4;
+inline constexpr std::uint16_t kNoMore = 8;  // with kOnePattern: it knows that no longer
 
 struct Record {
   std::int64_t time_ns = 0;  // of the run's one clock

@@ -54,6 +54,7 @@ bool Concerns(const Record& record, const Violation& violation) {
     case Event::kFaultOff:
       return std::abs(record.time_ns - violation.time_ns) < std::int64_t{10'000'000'000};
     case Event::kQuiet: return true;
+    case Event::kBooks: return record.peer == violation.origin && record.epoch == violation.epoch;
     default: return false;
   }
 }
@@ -152,7 +153,8 @@ std::string ToJson(const Report& report, const std::vector<std::string>& names) 
                                  {"epoch", process.epoch},
                                  {"accepted", process.accepted},
                                  {"unanswered", process.unanswered},
-                                 {"delivered", process.delivered}});
+                                 {"delivered", process.delivered},
+                                 {"books", process.books}});
   }
   for (std::size_t i = 0; i < kInvariants; ++i) {
     json["violations"][IdOf(static_cast<Invariant>(i))] = report.violations[i];
@@ -218,6 +220,9 @@ std::string ToLine(const Record& record, const std::vector<std::string>& names,
       return line + fmt::format("{} {}{}",
                                 record.event == Event::kFaultOn ? "fault:" : "fault over:",
                                 name(record.name), (record.flags & kBit) != 0 ? " (it bit)" : "");
+    case Event::kBooks:
+      return line + fmt::format("metrics of {}, epoch {}, counter {}: {}", who, record.epoch,
+                                record.reason, record.sequence);
     case Event::kQuiet: return line + "quiet";
   }
   return line + fmt::format("event {}", static_cast<int>(record.event));

@@ -152,6 +152,8 @@ void Visitor::LearnEpoch(std::uint64_t epoch) {
 absl::Status Visitor::Enter(Duration patience) {
   client::Options where;
   where.socket = options_.socket;
+  where.address = options_.address;
+  where.identity = options_.identity;
   where.label = "history_load";
   where.connect_timeout = patience;
   auto client = client::Client::Connect(where);

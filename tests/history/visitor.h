@@ -35,7 +35,8 @@ struct Counts {
 class Visitor {
  public:
   struct Options {
-    std::string socket;
+    std::string socket;             // or both of these:
+    std::string address, identity;  // see client/peermesh.h
     std::vector<std::string> patterns;
     std::size_t most_bytes = 256;  // of a payload
   };

@@ -7,7 +7,7 @@
 
 A Mesh lives in a temporary directory, binds every port at 0, keeps every log and ends what it started and only
 that. Nothing waits for a fixed time: wait_for() polls a condition and says what it waited for. When a test fails,
-the last lines of every log are printed.
+the last lines of every log are printed, and all logs and data directories are kept: the place is printed, too.
 
 A test file ends with harness.main(); see there for what it prints.
 """
@@ -324,6 +324,7 @@ class Peer:
         self.mesh, self.name = mesh, name
         self.dir = mesh.dir / name
         self.log = mesh.dir / f"{name}.log"
+        self.program = BIN / "peermeshd"
         self.process = None
         self.facts = {}
         self.flags = {}
@@ -350,7 +351,7 @@ class Peer:
         defaults = {"listen": "127.0.0.1:0", "metrics": "127.0.0.1:0", "log_level": "debug", "log_format": "text"}
         self.flags = {**defaults, **self.flags, **flags}
         # Should ctest kill this test, its daemons go with it.
-        words = [*self.prefix, "setpriv", "--pdeathsig", "KILL", str(BIN / "peermeshd"),
+        words = [*self.prefix, "setpriv", "--pdeathsig", "KILL", str(self.program),
                  "--name", self.name, "--data-dir", str(self.dir)]
         for flag, value in self.flags.items():
             for one in value if isinstance(value, (list, tuple)) else [value]:
@@ -509,6 +510,10 @@ class Peer:
 
     def page(self, path):
         """What the HTTP port says; an HTTP error raises."""
+        if self.prefix:  # asked for where the peer lives
+            read = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())"
+            words = [*self.prefix, "/usr/bin/python3", "-c", read, f"http://{self.facts['metrics']}/{path}"]
+            return subprocess.run(words, capture_output=True, text=True, timeout=30, check=True).stdout
         with urllib.request.urlopen(f"http://{self.facts['metrics']}/{path}", timeout=10) as response:
             return response.read().decode()
 
@@ -571,8 +576,10 @@ def tls_channel(peer, identity):
 class Mesh:
     """Peers by name, their directory, and the end of them all."""
 
-    def __init__(self):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="peermesh-test."))
+    def __init__(self, directory=None):
+        self.dir = directory or pathlib.Path(tempfile.mkdtemp(prefix="peermesh-test."))
+        self.dir.mkdir(exist_ok=True)
+        self.kept = False
         self.all = {}
         self._ca = None
         self._channels = []
@@ -581,6 +588,8 @@ class Mesh:
         return self
 
     def __exit__(self, kind, value, trace):
+        if kind is not None and not issubclass(kind, unittest.SkipTest):
+            self.kept = True
         self.close()
 
     def __getitem__(self, name):
@@ -594,7 +603,10 @@ class Mesh:
             if peer.running:
                 peer.process.kill()  # ends a stopped process, too
                 peer.process.wait(10)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if self.kept:
+            print(f"logs and data directories are kept in {self.dir}", flush=True)
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     @contextlib.contextmanager
     def pipe(self):
@@ -616,6 +628,10 @@ class Mesh:
             self._ca = peer
             options = {"create": True, "ca_listen": "127.0.0.1:0", **options}
         return peer.launch(**options)
+
+    def add(self, name, **options):
+        """Starts a peer: the first one makes the mesh, the others get a token."""
+        return self.start(name, join=self.token(name) if self._ca else None, **options)
 
     def start_three(self, **options):
         """alpha, beta and gamma in a full mesh."""
@@ -697,7 +713,10 @@ class MeshTest(unittest.TestCase):
         cls.addClassCleanup(cls.mesh.close)
         try:
             cls.set_up_mesh()
+        except unittest.SkipTest:
+            raise
         except BaseException:
+            cls.mesh.kept = True
             cls.mesh.print_logs()
             raise
 
@@ -713,6 +732,7 @@ class MeshTest(unittest.TestCase):
         # unittest has noted the failure of the test body by now.
         outcome = self._outcome.result
         if any(test is self for test, _ in [*outcome.failures, *outcome.errors]) or not self._outcome.success:
+            self.mesh.kept = True
             self.mesh.print_logs()
         for stream in self._streams:
             stream.cancel()

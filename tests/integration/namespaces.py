@@ -10,8 +10,19 @@ never arrive, and nobody is told.
 """
 
 import os
+import re
 import shutil
 import subprocess
+
+NETNS = "/run/netns"
+
+
+def sweep():
+    """Removes what networks of processes that were killed have left: their number is in the name."""
+    for space in os.listdir(NETNS) if os.path.isdir(NETNS) else []:
+        ours = re.fullmatch(r"pm(\d+)-[a-z]+", space)
+        if ours and not os.path.exists(f"/proc/{ours[1]}"):
+            subprocess.run(["ip", "netns", "del", space], capture_output=True)
 
 
 def missing():
@@ -21,6 +32,7 @@ def missing():
     for tool in ("ip", "bridge", "nsenter"):
         if shutil.which(tool) is None:
             return f"`{tool}` is not installed (deploy/install-deps test)"
+    sweep()
     trial = f"pm{os.getpid()}-trial"
     done = subprocess.run(["ip", "netns", "add", trial], capture_output=True, text=True)
     if done.returncode == 0:
@@ -83,7 +95,7 @@ class Network:
         return f"10.77.0.{self._hosts[name]}"
 
     def prefix(self, name):
-        return ["nsenter", f"--net=/run/netns/{self._space(name)}"]
+        return ["nsenter", f"--net={NETNS}/{self._space(name)}"]
 
     def unplug(self, name):
         _run("ip", "-n", self._hub, "link", "set", self._port(name), "nomaster")

@@ -3,50 +3,13 @@
 
 #include "mesh/base/check.h"
 #include "mesh/routing/subject.h"
+#include "tests/sim/message.h"
 #include "tests/sim/world.h"
 
 namespace peermesh::sim {
 namespace {
 
 constexpr Duration kWriteTime = std::chrono::microseconds(5);
-
-void AppendVarint(std::string& out, std::uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
-  out.push_back(static_cast<char>(value));
-}
-
-// A message as it stands in frames (peermesh.v1.Message as field 15), so that the wire takes it:
-// its text padded to about `bytes`.
-Row AppendRecord(std::string& out, const std::string& subject, const std::string& text,
-                 std::size_t bytes) {
-  const std::size_t payload = std::max(text.size(), bytes - std::min(bytes, subject.size() + 12));
-  std::string body;
-  body.push_back('\x0a');
-  AppendVarint(body, subject.size());
-  const std::size_t subject_at = body.size();
-  body.append(subject);
-  body.push_back('\x12');
-  AppendVarint(body, payload);
-  body.append(text).append(payload - text.size(), '.');
-  Row row;
-  row.record_offset = static_cast<std::uint32_t>(out.size());
-  out.push_back('\x7a');
-  AppendVarint(out, body.size());
-  row.subject_offset = static_cast<std::uint32_t>(out.size() + subject_at);
-  row.subject_length = static_cast<std::uint32_t>(subject.size());
-  out.append(body);
-  row.record_length = static_cast<std::uint32_t>(out.size() - row.record_offset);
-  return row;
-}
-
-// What AppendRecord put behind the subject.
-std::string TextOf(const Batch& batch, const Row& row) {
-  std::string_view rest = batch.record(row);
-  rest.remove_prefix(row.subject_offset - row.record_offset + row.subject_length + 1);
-  while (static_cast<unsigned char>(rest.front()) >= 0x80) rest.remove_prefix(1);
-  rest.remove_prefix(1);
-  return std::string(rest.substr(0, rest.find('.')));
-}
 
 }  // namespace
 
@@ -59,6 +22,7 @@ AppIndex World::Open(HostIndex host) {
   hosts_.at(host)->sessions[app->session] = index;
   const node::SessionOpened opened{app->session, PrincipalId{app->session.value}};
   apps_.push_back(std::move(app));
+  Show(&Witness::Opened, index);
   Turn(host, opened);
   return index;
 }
@@ -67,6 +31,7 @@ void World::CloseApp(AppIndex index) {
   App& app = *apps_.at(index);
   if (std::exchange(app.ended, true)) return;
   hosts_.at(app.host)->sessions.erase(app.session);
+  Show(&Witness::Closed, index);
   Turn(app.host, node::SessionClosed{app.session});
 }
 
@@ -75,6 +40,7 @@ RequestId World::Subscribe(AppIndex index, std::vector<node::Subscription> subsc
   const RequestId request{next_id_++};
   for (const node::Subscription& subscription : subscriptions) {
     app.patterns[subscription.id] = subscription.pattern;
+    Show(&Witness::Wants, index, subscription);
   }
   Turn(app.host, node::Subscribe{request, app.session, std::move(subscriptions)});
   return request;
@@ -87,6 +53,7 @@ RequestId World::Subscribe(AppIndex app, std::uint32_t id, std::string pattern,
 
 void World::Unsubscribe(AppIndex index, std::vector<std::uint32_t> ids) {
   App& app = *apps_.at(index);
+  Show(&Witness::Unsubscribed, index, ids);
   Turn(app.host, node::Unsubscribe{app.session, std::move(ids)});
 }
 
@@ -98,17 +65,20 @@ RequestId World::Publish(AppIndex index, const std::vector<std::string>& subject
   auto batch = std::make_shared<Batch>();
   auto& [publisher, sent] = publishing_[request];
   publisher = index;
+  const std::uint64_t first = next_id_;
   for (const std::string& subject : subjects) {
-    const Row row = AppendRecord(*buffer, subject, std::to_string(next_id_++), bytes);
+    const Row row = AppendRecord(*buffer, subject, next_id_++, bytes);
     batch->rows.push_back(row);
     batch->bytes += row.record_length;
   }
   batch->buffer = std::move(buffer);
   for (std::size_t i = 0; i < subjects.size(); ++i) {
-    sent.push_back({.subject = truth_.Subject(subjects[i]),
+    sent.push_back({.id = first + i,
+                    .subject = truth_.Subject(subjects[i]),
                     .channel = routing::ChannelOf(subjects[i]),
                     .hash = ContentHash(batch->record(batch->rows[i])),
                     .direct = !target.empty()});
+    Show(&Witness::Publishes, index, sent.back(), target);
   }
   ++app.unanswered;
   Turn(app.host, node::Publish{request, app.session, std::move(batch), {}, std::move(target)});
@@ -145,13 +115,17 @@ void World::Perform(HostIndex host, node::Answer& wish) {
         }
         message.number = range->first++;
         message.when = now_;
+        Show(&Witness::Took, publisher, message, wish);
         if (!truth_.Accept(ProcessOf(host), message)) Fail("numbers with holes or used twice");
       }
       for (const node::NumberRange& range : numbers) {
         if (range.first != range.last + 1) Fail("an answer with more numbers than messages");
       }
-    } else if (!numbers.empty()) {
-      Fail("a refusal with numbers");
+    } else {
+      if (!numbers.empty()) Fail("a refusal with numbers");
+      for (const Accepted& message : sent) {
+        Show(&Witness::Refused, publisher, message, wish.refusal);
+      }
     }
     publishing_.erase(it);
   }
@@ -164,6 +138,7 @@ void World::Perform(HostIndex host, node::Answer& wish) {
 void World::Perform(HostIndex host, node::Subscribed& wish) {
   const auto session = hosts_.at(host)->sessions.find(wish.session);
   if (session == hosts_.at(host)->sessions.end()) return Fail("a session that is gone subscribed");
+  Show(&Witness::Subscribed, session->second, wish);
   apps_.at(session->second)->subscribed[wish.request] = wish;
 }
 
@@ -173,6 +148,7 @@ void World::Perform(HostIndex host, node::CloseSession& wish) {
   App& app = *apps_.at(session->second);
   app.end_reason = wish.reason;
   app.ended = true;
+  Show(&Witness::Closed, session->second);
   hosts_.at(host)->sessions.erase(session);
   Post(host, node::SessionClosed{wish.session}, kWriteTime);
 }
@@ -187,6 +163,7 @@ void World::Perform(HostIndex host, node::Deliver& wish) {
   std::uint64_t bytes = 0;
   for (const flow::Delivery& delivery : wish.deliveries) {
     bytes += delivery.bytes();
+    Show(&Witness::Receives, session->second, delivery);
     if (const auto wrong = truth_.Receive(app.received, app.patterns, delivery)) {
       Fail("application " + std::to_string(session->second) + " got " + *wrong);
     }
@@ -196,9 +173,8 @@ void World::Perform(HostIndex host, node::Deliver& wish) {
     }
   }
   const Duration reading(bytes * 1'000'000 / app.bytes_per_second);
-  agenda_.Add({.when = now_ + std::max(reading, kWriteTime),
-               .kind = EventKind::kRead,
-               .b = session->second});
+  app.reads_until = now_ + std::max(reading, kWriteTime);
+  agenda_.Add({.when = app.reads_until, .kind = EventKind::kRead, .b = session->second});
 }
 
 void World::Resume(AppIndex index) {
@@ -217,6 +193,21 @@ Tally World::TallyOf(AppIndex index) const {
     return false;
   };
   return truth_.TallyOf(app.received, app.patterns, ProcessOf(app.host), running);
+}
+
+std::size_t World::CountOwed(const Process& origin, const Accepted& message) const {
+  std::size_t owed = 0;
+  for (const auto& app : apps_) {
+    if (app->ended || message.direct) continue;
+    const Process here = ProcessOf(app->host);
+    for (const auto& [id, pattern] : app->patterns) {
+      if (!NaiveMatch(pattern, truth_.subject(message.subject))) continue;
+      if (here != origin && !truth_.IsKnown(origin, here, pattern)) continue;
+      ++owed;
+      break;
+    }
+  }
+  return owed;
 }
 
 Tally World::ExpectNothingMissing() const {

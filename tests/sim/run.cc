@@ -6,6 +6,10 @@
 #include <set>
 
 #include "mesh/base/check.h"
+#include "tests/sim/chronicle.h"
+#include "tests/sim/crowd.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/judge.h"
 
 namespace peermesh::sim {
 namespace {
@@ -14,23 +18,25 @@ constexpr std::size_t kFewPeers = 8;
 constexpr std::uint64_t kCheckSome = 64;
 constexpr Duration kWholeAfterTrouble = std::chrono::seconds(30);
 constexpr Duration kPoll = std::chrono::milliseconds(5);
+constexpr Duration kRest = 2 * kRedialMax;  // nothing that is tried again is tried less often
 constexpr Duration kDrainTime = std::chrono::seconds(5);
-constexpr std::uint64_t kSlowReader = 20'000;  // bytes a second
 
 class Runner {
  public:
   Runner(const Script& script, std::uint64_t seed, const RunOptions& options)
-      : script_(script), rng_(Rng::Seed{HashWord(seed), HashWord(~seed), seed, 1}) {
+      : script_(script),
+        rng_(Rng::Seed{HashWord(seed), HashWord(~seed), seed, 1}),
+        parameters_(script, rng_.Fork("parameters")),
+        peers_(parameters_.peers) {
     outcome_.seed = seed;
-    Network network;
-    network.latency = Draw(script.latency);
-    network.jitter = Draw(script.jitter);
-    network.bytes_per_second = Draw(script.bytes_per_second);
-    peers_ = Draw(script.peers);
-    seeds_ = std::min<std::uint64_t>(Draw(script.seeds), peers_);
-    world_ = std::make_unique<World>(seed, network);
+    world_ = std::make_unique<World>(seed, parameters_.network, parameters_.disk);
     world_->on_failure = [this](const std::string& what) { Failed(what); };
     world_->keep_answers = false;
+    faults_ = std::make_unique<Faults>(*world_);
+    crowd_ = std::make_unique<Crowd>(*world_, parameters_, rng_);
+    if (!options.history.empty()) WriteHistory(options.history);
+    if (options.timeline != nullptr) options.timeline->Watch(*world_);
+    if (parameters_.stall > Duration{}) StallLater();
     world_->codec = options.codec;
     if (options.trace.to > Duration{}) {
       const Instant start = world_->now();
@@ -56,7 +62,11 @@ class Runner {
       std::visit([this](const auto& what) { Do(what); }, step.what);
       if (outcome_.failure_count > 0) break;
     }
+    if (chronicle_ != nullptr) JudgeHistory();
     outcome_.turns = world_->turns();
+    outcome_.faults = faults_->count();
+    outcome_.parameters = parameters_.drawn();
+    outcome_.changes_lost = world_->changes_lost();
     outcome_.digest = world_->Fingerprint();
     outcome_.virtual_time = world_->now() - start;
     outcome_.seconds =
@@ -72,6 +82,18 @@ class Runner {
     if (++outcome_.failure_count > kMostFailures) return;
     outcome_.failures.push_back(script_.name + ":" + std::to_string(line_) + ": at " +
                                 std::to_string(at.count() / 1000) + " ms: " + what);
+  }
+
+  void WriteHistory(const std::string& directory) {
+    auto chronicle = Chronicle::Create(directory, *world_);
+    if (!chronicle.ok()) return Failed(chronicle.status().ToString());
+    chronicle_ = *std::move(chronicle);
+    history_ = directory;
+    world_->witnesses.push_back(chronicle_.get());
+  }
+  void JudgeHistory() {
+    chronicle_->Finish();
+    for (const std::string& wrong : Judge(history_)) Failed(wrong);
   }
 
   std::uint64_t Draw(const Count& count) {
@@ -114,41 +136,50 @@ class Runner {
     switch (deed) {
       case Deed::kStart: return Start(host);
       case Deed::kRestart:
-        if (running) world_->Kill(host);
-        ++outcome_.faults;
+        if (running) {
+          faults_->Once("restart", {host});
+          world_->Kill(host);
+        }
         return Start(host);
-      case Deed::kContinue:
-        if (running) world_->Continue(host);
-        return;
+      case Deed::kContinue: return Continue(host);
       default: break;
     }
     if (!running) return;
-    ++outcome_.faults;
     switch (deed) {
-      case Deed::kKill: return world_->Kill(host);
-      case Deed::kOff: return world_->PowerOff(host);
-      case Deed::kPause: return world_->Pause(host);
-      case Deed::kRenew: return world_->Tell(host, node::CredentialsRenewed{});
+      case Deed::kKill: faults_->Lasting("kill", {host}); return world_->Kill(host);
+      case Deed::kOff: faults_->Lasting("off", {host}); return world_->PowerOff(host);
+      case Deed::kPause:
+        if (!world_->paused(host)) faults_->Lasting("pause", {host});
+        return world_->Pause(host);
+      case Deed::kRenew:
+        faults_->Once("renew", {host});
+        return world_->Tell(host, node::CredentialsRenewed{});
       case Deed::kDrain:
+        faults_->Once("drain", {host});
         return world_->Tell(host, node::DrainRequested{world_->now() + kDrainTime});
       default: PM_CHECK(false);
     }
+  }
+  void Continue(HostIndex host) {
+    if (host >= world_->hosts()) return;
+    faults_->Over("pause", host);
+    if (world_->running(host)) world_->Continue(host);
   }
   void Start(HostIndex host) {
     while (world_->hosts() < host) Start(world_->hosts());
     if (host == world_->hosts()) {
       Hosts seeds;
-      for (HostIndex seed = 0; seed < std::min<std::size_t>(seeds_, host); ++seed) {
+      for (HostIndex seed = 0; seed < std::min<std::size_t>(parameters_.seeds, host); ++seed) {
         seeds.push_back(seed);
       }
-      world_->Add("h" + std::to_string(host), seeds);
+      world_->Add("h" + std::to_string(host), seeds, parameters_.limits);
     } else if (!world_->running(host)) {
+      for (const char* kind : {"kill", "off", "pause"}) faults_->Over(kind, host);
       world_->Start(host);
     } else {
       return;
     }
-    OpenReaders(host);
-    OpenWriter(host);
+    crowd_->Arrive(host);
   }
   Hosts Running() const {
     Hosts hosts;
@@ -161,11 +192,12 @@ class Runner {
   // --- The network -------------------------------------------------------------------------------
   void Do(const Partition& step) { Cut(Pick(step.who), step.one_way); }
   void Cut(const Hosts& apart, bool one_way) {
-    ++outcome_.faults;
     const std::set<HostIndex> there(apart.begin(), apart.end());
+    Hosts hit;
     for (const HostIndex a : there) {
       for (HostIndex b = 0; b < world_->hosts(); ++b) {
         if (there.contains(b)) continue;
+        if (hit.empty() || hit.back() != a) hit.push_back(a);
         if (one_way) {
           world_->CutOneWay(b, a);
         } else {
@@ -173,58 +205,27 @@ class Runner {
         }
       }
     }
+    if (!hit.empty()) faults_->Lasting(one_way ? "one-way" : "partition", hit);
   }
-  void Do(const HealAll&) { world_->HealAll(); }
+  void Do(const HealAll&) { Heal(); }
+  void Heal() {
+    world_->HealAll();
+    faults_->Over("partition");
+    faults_->Over("one-way");
+  }
   void Do(const BreakBetween& step) {
-    ++outcome_.faults;
-    for (const HostIndex a : Pick(step.who)) {
-      for (HostIndex b = 0; b < world_->hosts(); ++b) {
-        if (a != b) world_->Break(a, b);
-      }
+    for (const HostIndex host : Pick(step.who)) Break(host);
+  }
+  void Break(HostIndex host) {
+    std::size_t broken = 0;
+    for (HostIndex other = 0; other < world_->hosts(); ++other) {
+      if (other != host) broken += world_->Break(host, other);
     }
+    if (broken > 0) faults_->Once("break", {host});
   }
 
-  // --- Applications ------------------------------------------------------------------------------
-  void Do(const Load& step) {
-    load_ = step;
-    const std::uint64_t per_second = Draw(step.per_second);
-    load_until_ = per_second == 0 ? Instant::min() : kNever;
-    pause_ = per_second == 0 ? Duration{} : Duration(1'000'000 * peers_ / per_second);
-    subjects_ = Draw(step.subjects);
-    for (const AppIndex app : std::exchange(writers_, {})) {
-      if (!world_->app(app).ended) world_->CloseApp(app);
-    }
-    for (const HostIndex host : Running()) OpenWriter(host);
-  }
-  void OpenWriter(HostIndex host) {
-    if (load_until_ != kNever) return;
-    const AppIndex app = world_->Open(host);
-    writers_.push_back(app);
-    const std::string subject = "s" + std::to_string(rng_.Below(subjects_)) + ".x";
-    const std::uint64_t size = Draw(load_.size);
-    const Duration first = rng_.Between({}, pause_);
-    world_->At(world_->now() + first, [this, app, subject, size] {
-      world_->Feed(app, subject, 1, size, pause_, kNever - std::chrono::hours(1));
-    });
-  }
-  void Do(const Readers& step) {
-    readers_ = step;
-    slow_ = Draw(step.slow);
-    for (const HostIndex host : Running()) OpenReaders(host);
-  }
-  void OpenReaders(HostIndex host) {
-    const std::uint64_t each = Draw(readers_.each);
-    for (std::uint64_t i = 0; i < each; ++i) OpenReader(host);
-  }
-  void OpenReader(HostIndex host) {
-    const AppIndex app = world_->Open(host);
-    const std::uint64_t subject = rng_.Below(subjects_);
-    if (slow_ > 0) {
-      --slow_;
-      world_->app(app).bytes_per_second = kSlowReader;
-    }
-    world_->Subscribe(app, 1, readers_.everything ? ">" : "s" + std::to_string(subject) + ".*");
-  }
+  void Do(const Load& step) { crowd_->Begin(step); }
+  void Do(const Readers& step) { crowd_->Begin(step); }
 
   // --- Time and expectations ---------------------------------------------------------------------
   void Do(const Wait& step) { world_->Run(Draw(step.span)); }
@@ -274,8 +275,8 @@ class Runner {
   void OnePiece(const std::string& kind) {
     const HostIndex host = rng_.Below(world_->hosts());
     if (kind == "heal") {
-      world_->HealAll();
-      for (const HostIndex paused : Running()) world_->Continue(paused);
+      Heal();
+      for (const HostIndex paused : Running()) Continue(paused);
     } else if (kind == "partition" || kind == "one-way") {
       Hosts apart;
       for (HostIndex other = 0; other < world_->hosts(); ++other) {
@@ -283,12 +284,9 @@ class Runner {
       }
       Cut(apart, kind == "one-way");
     } else if (kind == "break") {
-      ++outcome_.faults;
-      for (HostIndex other = 0; other < world_->hosts(); ++other) {
-        if (other != host) world_->Break(host, other);
-      }
+      Break(host);
     } else if (kind == "reader") {
-      if (world_->running(host)) OpenReader(host);
+      if (world_->running(host)) crowd_->OpenReader(host);
     } else {
       Do(kind == "kill"      ? Deed::kKill
          : kind == "off"     ? Deed::kOff
@@ -298,20 +296,44 @@ class Runner {
          host);
     }
   }
+  // One process after the other is not run for a moment.
+  void StallLater() {
+    world_->At(world_->now() + parameters_.stall_every, [this] {
+      if (calm_) return;
+      const std::uint64_t host = stalls_.Below(peers_);
+      const Duration for_how_long = stalls_.Between({}, parameters_.stall);
+      if (host < world_->hosts()) world_->Stall(host, for_how_long);
+      StallLater();
+    });
+  }
+  // Long after the last fault nothing happens to links any more.
+  void CheckRest() {
+    const auto count = [this] {
+      std::uint64_t links = 0;
+      for (const HostIndex host : Running()) links += world_->node(host).stats().links_up;
+      return links;
+    };
+    const std::uint64_t before = count();
+    world_->Run(kRest);
+    if (count() != before) Failed("links still come and go, without a fault");
+  }
   // All faults are over: everybody is there again, and everything is accounted for.
   void Do(const Settle& step) {
-    world_->HealAll();
+    calm_ = true;
+    Heal();
+    crowd_->ReadOn();
     for (HostIndex host = 0; host < world_->hosts(); ++host) {
       if (!world_->running(host)) Start(host);
-      world_->Continue(host);
+      Continue(host);
     }
     if (!Within(kWholeAfterTrouble, "whole again", [this] { return world_->FullMesh(); })) return;
-    Do(Load{});
-    for (AppIndex app = 0; app < world_->apps(); ++app) {
-      world_->app(app).bytes_per_second = 1'000'000'000;
-    }
-    world_->Run(Draw(step.span));
+    crowd_->EndLoad();
+    const Duration span = Draw(step.span);
+    const bool rests = span >= 2 * kRest;
+    world_->Run(rests ? span - kRest : span);
+    if (rests) CheckRest();
     if (!world_->FullMesh()) Failed("not whole any more, without a fault");
+    for (Witness* witness : world_->witnesses) witness->Quiet();
     outcome_.tally = world_->ExpectNothingMissing();
     for (const HostIndex host : Running()) {
       world_->node(host).CheckInvariants();
@@ -326,15 +348,17 @@ class Runner {
 
   const Script& script_;
   Rng rng_;
+  Rng stalls_ = rng_.Fork("stalls");
+  Parameters parameters_;
+  const std::uint64_t peers_;
   Outcome outcome_;
   std::unique_ptr<World> world_;
-  std::uint64_t peers_ = 0, seeds_ = 0, slow_ = 0, subjects_ = 8;
+  std::unique_ptr<Faults> faults_;
+  std::unique_ptr<Crowd> crowd_;
+  std::string history_;
+  std::unique_ptr<Chronicle> chronicle_;
   int line_ = 0;
-  Load load_;
-  Readers readers_{.each = {0, 0}};
-  Duration pause_{};
-  Instant load_until_ = Instant::min();
-  std::vector<AppIndex> writers_;
+  bool calm_ = false;  // the world has no bad luck of its own any more
 };
 
 }  // namespace

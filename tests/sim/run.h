@@ -2,6 +2,7 @@
 //
 // Safety is checked all the time (the books of truth.h, the invariants of every node); liveness
 // where the script expects something within a bound, and in `settle`, when all faults are over.
+// With a history, the checker of tests/history must find it right as well.
 // Deterministic: the same script and seed give the same digest.
 #ifndef PEERMESH_TESTS_SIM_RUN_H_
 #define PEERMESH_TESTS_SIM_RUN_H_
@@ -10,7 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/parameters.h"
 #include "tests/sim/script.h"
+#include "tests/sim/timeline.h"
 #include "tests/sim/world.h"
 
 namespace peermesh::sim {
@@ -26,7 +29,9 @@ struct Outcome {
   std::uint64_t failure_count = 0;
   std::vector<Figure> figures;
   Tally tally;
+  Parameters::Drawn parameters;
   std::uint64_t turns = 0, faults = 0, digest = 0;
+  std::uint64_t changes_lost = 0;  // that a disk did not have yet when its process was killed
   Duration virtual_time{};
   double seconds = 0;  // of the wall clock
 
@@ -37,7 +42,9 @@ inline constexpr std::size_t kMostFailures = 10;
 struct RunOptions {
   std::uint64_t check_every = 0;  // 0: every turn up to 8 peers, else every 64th
   Codec* codec = nullptr;
-  Span trace{};  // from and to: every turn of that time to standard output
+  Span trace{};                  // from and to: every turn of that time to standard output
+  Timeline* timeline = nullptr;  // of this run
+  std::string history;           // directory; not empty: written there, and judged by it, too
 };
 
 Outcome RunScript(const Script& script, std::uint64_t seed, const RunOptions& options);

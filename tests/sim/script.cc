@@ -19,7 +19,9 @@ const std::map<std::string, Deed, std::less<>> kDeeds = {
 const std::vector<std::string> kTroubles = {"kill", "off",   "restart", "pause",   "partition",
                                             "heal", "break", "renew",   "one-way", "reader"};
 const std::vector<std::string> kStates = {"suspect", "dead", "left", "unreachable", "alive"};
+const std::vector<std::string> kOverflows = {"gap", "block", "close", "any"};
 
+constexpr std::uint64_t kAllReaders = 1'000'000'000;
 constexpr std::uint64_t kMostPeers = 20'000;
 
 // The words of one line, taken from the front; the first thing wrong is kept and all else is moot.
@@ -144,6 +146,18 @@ std::string Listed(const std::vector<std::string>& words) {
   return all;
 }
 
+// What nodes allow: `limit 500 messages/s`, `limit 1MB/s`, `limit peers 1MB/s`.
+void ParseLimit(Words& words, Script& script) {
+  if (words.TakeIf("peers")) {
+    script.peer_limit_bytes = words.TakeCount("bytes a second", "B/s");
+  } else if (words.peek().ends_with("B/s")) {
+    script.limit_bytes = words.TakeCount("bytes a second", "B/s");
+  } else {
+    script.limit_messages = words.TakeCount("messages a second");
+    words.Expect("messages/s");
+  }
+}
+
 // Settings of the world. False if `verb` is none of them.
 bool ParseSetting(const std::string& verb, Words& words, Script& script) {
   if (verb == "peers") {
@@ -157,6 +171,17 @@ bool ParseSetting(const std::string& verb, Words& words, Script& script) {
     if (words.TakeIf("jitter")) script.jitter = words.TakeSpan("the jitter");
   } else if (verb == "bandwidth") {
     script.bytes_per_second = words.TakeCount("bytes a second", "B/s");
+  } else if (verb == "window") {
+    script.window = words.TakeCount("the window", "B");
+  } else if (verb == "disk") {
+    script.disk = words.TakeSpan("the longest write");
+  } else if (verb == "stall") {
+    script.stall = words.TakeSpan("the longest stall");
+    words.Expect("every");
+    script.stall_every = words.TakeSpan("how often");
+    if (script.stall_every.from == Duration{}) words.Wrong("stalls without a pause have no end");
+  } else if (verb == "limit") {
+    ParseLimit(words, script);
   } else {
     return false;
   }
@@ -186,11 +211,23 @@ Readers ParseReaders(Words& words) {
   readers.each = words.TakeCount("how many readers on each peer");
   while (!words.empty() && !words.wrong()) {
     if (words.TakeIf("everything")) {
-      readers.everything = true;
+      readers.everything = {kAllReaders, kAllReaders};
+      const std::string next = words.peek();
+      if (!next.empty() && next[0] >= '0' && next[0] <= '9') {
+        readers.everything = words.TakeCount("how many want everything");
+      }
     } else if (words.TakeIf("slow")) {
       readers.slow = words.TakeCount("how many slow readers");
+    } else if (words.TakeIf("pace")) {
+      readers.pace = words.TakeCount("the pace", "B/s");
+      if (readers.pace.from == 0) words.Wrong("a pace is at least 1B/s");
+    } else if (words.TakeIf("overflow")) {
+      readers.overflow = words.Take("what happens then");
+      if (std::find(kOverflows.begin(), kOverflows.end(), readers.overflow) == kOverflows.end()) {
+        words.Wrong("an overflow is " + Listed(kOverflows) + "; not '" + readers.overflow + "'");
+      }
     } else {
-      words.Wrong("after readers: everything, slow; not '" + words.peek() + "'");
+      words.Wrong("after readers: everything, slow, pace, overflow; not '" + words.peek() + "'");
     }
   }
   return readers;

@@ -78,9 +78,11 @@ struct Load {
   Count subjects{8, 8};
 };
 struct Readers {
-  Count each{1, 1};         // on every peer
-  bool everything = false;  // `>`; else one subject
-  Count slow{0, 0};         // how many of all read 20 kB/s only
+  Count each{1, 1};              // on every peer
+  Count everything{0, 0};        // how many of all want `>`; else one subject
+  Count slow{0, 0};              // how many of all read at `pace` only
+  Count pace{20'000, 20'000};    // bytes a second
+  std::string overflow = "gap";  // gap, block, close or any of them
 };
 struct Wait {
   Span span;
@@ -115,7 +117,12 @@ struct Script {
   Count seeds{1, 1};  // how many of the first peers everybody begins with
   Span latency{std::chrono::microseconds(200), std::chrono::microseconds(200)};
   Span jitter{std::chrono::microseconds(100), std::chrono::microseconds(100)};
-  Count bytes_per_second;  // 0: no limit
+  Count bytes_per_second;            // 0: no limit
+  Count window{1u << 20, 1u << 20};  // bytes unread that a connection takes
+  Span disk;                         // the longest write
+  Span stall, stall_every;           // {}: never
+  // What nodes allow their applications and each other; 0: anything.
+  Count limit_messages, limit_bytes, peer_limit_bytes;
   std::vector<Step> steps;
 };
 

@@ -54,6 +54,21 @@ void Truth::Knows(const Process& publisher, const Process& subscriber, std::stri
                  ledgers_[publisher].order.size());
 }
 
+void Truth::Forgets(const Process& publisher, const Process& subscriber, std::string_view pattern) {
+  known_.erase(std::tuple(publisher, subscriber, std::string(pattern)));
+}
+
+std::vector<std::string> Truth::KnownBy(const Process& publisher, const Process& subscriber) const {
+  std::vector<std::string> patterns;
+  for (auto it = known_.lower_bound(std::tuple(publisher, subscriber, std::string()));
+       it != known_.end() && std::get<0>(it->first) == publisher &&
+       std::get<1>(it->first) == subscriber;
+       ++it) {
+    patterns.push_back(std::get<2>(it->first));
+  }
+  return patterns;
+}
+
 void Truth::Subscribed(Received& received) const {
   for (const auto& [process, ledger] : ledgers_) {
     received.subscribed_at[process] = ledger.order.size();

@@ -35,6 +35,7 @@ std::uint64_t ContentHash(std::string_view record);
 using Process = std::pair<PeerId, std::uint64_t>;  // a peer and its epoch
 
 struct Accepted {
+  std::uint64_t id = 0;       // as it stands in its payload
   std::uint32_t subject = 0;  // see Truth::Subject
   std::uint32_t channel = 0;
   std::uint64_t number = 0;
@@ -75,6 +76,13 @@ class Truth {
   bool Accept(const Process& origin, const Accepted& message);
   // `publisher` knows from now on that `subscriber` wants `pattern`.
   void Knows(const Process& publisher, const Process& subscriber, std::string_view pattern);
+  bool IsKnown(const Process& publisher, const Process& subscriber,
+               const std::string& pattern) const {
+    return known_.contains(std::tuple(publisher, subscriber, pattern));
+  }
+  // No more of it, until it is told again.
+  void Forgets(const Process& publisher, const Process& subscriber, std::string_view pattern);
+  std::vector<std::string> KnownBy(const Process& publisher, const Process& subscriber) const;
   void Subscribed(Received& received) const;
 
   // Books a delivery or gap. What is wrong with it; nothing if nothing is.

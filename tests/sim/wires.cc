@@ -14,7 +14,6 @@ using node::Lane;
 constexpr Duration kWriteTime = std::chrono::microseconds(5);
 constexpr Duration kFirstRetransmission = std::chrono::seconds(1);  // of a SYN, on Linux
 constexpr Duration kPausedPoll = std::chrono::milliseconds(10);
-constexpr std::uint64_t kWindow = 1u << 20;       // unread data that the network takes
 constexpr std::uint64_t kControlFrameBytes = 64;  // guess; control frames are rare
 
 LinkId LinkOf(std::uint64_t wire, int end) {
@@ -102,9 +101,12 @@ void World::Up(std::uint64_t id, int index) {
   Host& host = *hosts_.at(end.host);
   if (!host.node || host.process != end.process) return Hang(id, index, DownReason::kTransport);
   const Host& remote = *hosts_.at(other.host);
-  const bool waiting =
-      host.paused || remote.paused || IsCut(end.host, other.host) || IsCut(other.host, end.host);
-  if (waiting && !other.up && now_ - end.up_since < kDialTimeout) {
+  const bool cut = IsCut(end.host, other.host) || IsCut(other.host, end.host);
+  // Whoever has shaken hands may stand still: its word is given.
+  const bool stalled =
+      !cut && (host.stalled_until > now_ || (!other.up && remote.stalled_until > now_));
+  const bool waiting = cut || stalled || host.paused || remote.paused;
+  if (waiting && (!other.up || stalled) && now_ - end.up_since < kDialTimeout) {
     agenda_.Add({.when = now_ + kPausedPoll,
                  .kind = EventKind::kUp,
                  .a = static_cast<std::uint32_t>(index),
@@ -130,6 +132,7 @@ void World::Up(std::uint64_t id, int index) {
   up.name = remote.name;
   up.epoch = ProcessOf(other.host).second;
   up.software = "sim";
+  if (network_.certificates_expire) up.expires = now_ + host.skew + kCertificateLife;
   Turn(end.host, up);
   LandAll(id);
 }
@@ -142,8 +145,11 @@ void World::Fly(std::uint64_t id, int from, Lane lane, Flight flight) {
   Instant sent = now_;
   if (network_.bytes_per_second > 0) {
     const std::uint64_t bytes = flight.bytes + kControlFrameBytes;
-    sent = std::max(sent, host.line_free) + Duration(bytes * 1'000'000 / network_.bytes_per_second);
-    host.line_free = sent;
+    const Duration takes(bytes * 1'000'000 / network_.bytes_per_second);
+    // Connections share a line fairly (fq_codel, small queues of TCP), so what little goes over
+    // control does not stand behind the data of others.
+    sent = lane == Lane::kControl ? now_ + takes : std::max(now_, host.line_free) + takes;
+    if (lane == Lane::kData) host.line_free = sent;
   }
   const Duration delay = Delay(wire.ends[from].host);
   out.last_arrival = flight.arrival = std::max(out.last_arrival, sent + delay);
@@ -200,7 +206,7 @@ bool World::LandOne(std::uint64_t id, Wire& wire, int from, Lane lane) {
     }
     return false;
   }
-  if (!end.up || hosts_.at(end.host)->paused || (lane == Lane::kData && !in.granted)) return false;
+  if (!end.up || Still(end.host) || (lane == Lane::kData && !in.granted)) return false;
   Flight flight = std::move(in.flying.front());
   in.flying.pop_front();
   const LinkId link = LinkOf(id, 1 - from);
@@ -222,14 +228,46 @@ bool World::LandOne(std::uint64_t id, Wire& wire, int from, Lane lane) {
 
 // What the publisher at this end knows from now on of the other end's wishes.
 void World::Learn(const Wire& wire, int index, const node::ControlFrame& frame) {
+  const auto* snapshot = std::get_if<node::InterestSnapshot>(&frame);
+  const auto* delta = std::get_if<node::InterestDelta>(&frame);
+  if (snapshot == nullptr && delta == nullptr) return;
   const End &here = wire.ends[index], &there = wire.ends[1 - index];
   const Process publisher{hosts_.at(here.host)->id, kFirstEpoch + here.process};
   const Process subscriber{hosts_.at(there.host)->id, kFirstEpoch + there.process};
-  const auto note = [&](const std::vector<node::Interest>& entries) {
-    for (const node::Interest& entry : entries) truth_.Knows(publisher, subscriber, entry.pattern);
+  // What comes late, on a link that is being replaced, is old news.
+  std::uint64_t& generation = interest_seen_[{publisher, subscriber}];
+  const auto news = [&](std::uint64_t of) {
+    const bool fresh = of >= generation;
+    generation = std::max(generation, of);
+    return fresh;
   };
-  if (const auto* snapshot = std::get_if<node::InterestSnapshot>(&frame)) note(snapshot->entries);
-  if (const auto* delta = std::get_if<node::InterestDelta>(&frame)) note(delta->add);
+  const auto learn = [&](const std::vector<node::Interest>& entries) {
+    for (const node::Interest& entry : entries) {
+      truth_.Knows(publisher, subscriber, entry.pattern);
+      Show(&Witness::Knows, publisher, subscriber, entry.pattern);
+    }
+  };
+  const auto forget = [&](const std::string& pattern) {
+    truth_.Forgets(publisher, subscriber, pattern);
+    Show(&Witness::Forgets, publisher, subscriber, pattern);
+  };
+  if (snapshot != nullptr) {
+    // Parts of a large one follow each other; who has more patterns than fit one is not forgotten.
+    if (news(snapshot->generation) && snapshot->first && snapshot->last) {
+      std::set<std::string_view> still;
+      for (const node::Interest& entry : snapshot->entries) still.insert(entry.pattern);
+      for (const std::string& pattern : truth_.KnownBy(publisher, subscriber)) {
+        if (!still.contains(pattern)) forget(pattern);
+      }
+    }
+    learn(snapshot->entries);
+  }
+  if (delta != nullptr) {
+    if (news(delta->generation)) {
+      for (const std::string& pattern : delta->remove) forget(pattern);
+    }
+    learn(delta->add);
+  }
 }
 
 // This end goes; the other one hears of it behind what was sent before.
@@ -254,22 +292,25 @@ void World::EndOfWire(std::uint64_t id) {
 void World::Window(std::uint64_t id, int from) {
   End& end = wires_.at(id)->ends[from];
   WireLane& lane = end.lanes[static_cast<int>(Lane::kData)];
-  if (!lane.blocked || lane.unread > kWindow || end.gone) return;
+  if (!lane.blocked || lane.unread > network_.window || end.gone) return;
   lane.blocked = false;
   Post(end.host, node::SendDone{LinkOf(id, from), Lane::kData}, kWriteTime);
 }
 
-void World::Break(HostIndex a, HostIndex b) {
+std::size_t World::Break(HostIndex a, HostIndex b) {
+  std::size_t broken = 0;
   for (std::uint64_t id = 1; id < wires_.size(); ++id) {
     if (wires_[id] == nullptr) continue;
     Wire& wire = *wires_[id];
     if (std::minmax(wire.ends[0].host, wire.ends[1].host) != std::minmax(a, b)) continue;
     if (std::exchange(wire.broken, true)) continue;
+    ++broken;
     for (const int end : {0, 1}) {
       for (WireLane& lane : wire.ends[end].lanes) lane.flying.clear();
       Fly(id, end, Lane::kControl, {{}, Fin{DownReason::kTransport}});
     }
   }
+  return broken;
 }
 
 void World::Perform(HostIndex host, node::SendControl& wish) {

@@ -15,7 +15,8 @@ Rng::Seed SeedOf(std::uint64_t seed) {
 
 }  // namespace
 
-World::World(std::uint64_t seed, Network network) : rng_(SeedOf(seed)), network_(network) {
+World::World(std::uint64_t seed, Network network, Duration slowest_write)
+    : rng_(SeedOf(seed)), network_(network), slowest_write_(slowest_write) {
   wires_.emplace_back();  // numbers begin at 1
   next_check_ = now_;
 }
@@ -69,7 +70,7 @@ void World::Dispatch(const Event& event) {
     case EventKind::kLand:
       return Land(event.b, static_cast<int>(event.a), static_cast<node::Lane>(event.lane));
     case EventKind::kRead:
-      if (!apps_.at(event.b)->stalled) Resume(event.b);
+      if (!apps_.at(event.b)->stalled && apps_[event.b]->reads_until == now_) Resume(event.b);
       return;
     case EventKind::kFeed: return FeedNow(event.b);
     case EventKind::kCall: return calls_.Take(event.b)();
@@ -95,6 +96,7 @@ HostIndex World::Add(std::string name, const std::vector<HostIndex>& seeds, node
   Rng identity = rng_.Fork(name + " identity");
   host->network = rng_.Fork(name + " network");
   host->life = rng_.Fork(name + " life");
+  host->disk = std::make_unique<Disk>(rng_.Fork(name + " disk"), slowest_write_);
   host->address = name + ":7443";
   for (std::uint8_t& byte : host->id.bytes) byte = static_cast<std::uint8_t>(identity.Below(256));
   host->name = std::move(name);
@@ -113,6 +115,7 @@ void World::Start(HostIndex index) {
   ++host.process;
   host.drained.reset();
   host.paused = false;
+  host.stalled_until = now_;
   host.backlog.clear();
   node::Config config;
   config.self = host.id;
@@ -120,19 +123,26 @@ void World::Start(HostIndex index) {
   config.epoch = kFirstEpoch + host.process;
   config.seeds = host.seeds;
   config.limits = host.limits;
-  for (const auto& [id, record] : host.remembered) config.remembered.push_back(record);
+  for (const auto& [id, record] : host.disk->records()) config.remembered.push_back(record);
   const Rng rng = host.life.Fork("process");
   auto node = node::Node::Create(std::move(config), rng, now_ + host.skew);
   if (!node.ok()) return Fail("a node does not start: " + std::string(node.status().message()));
   host.node = *std::move(node);
   host.wake_at = kNever;
+  Show(&Witness::Started, index);
   ScheduleWake(index);
 }
 
 // `told`: what the other ends hear; nothing if nobody can tell them.
-void World::Stop(HostIndex index, std::optional<node::DownReason> told) {
+void World::Stop(HostIndex index, std::optional<node::DownReason> told, Goodbye goodbye) {
   Host& host = *hosts_.at(index);
   PM_CHECK(host.node != nullptr);
+  Show(&Witness::Ended, index, goodbye);
+  if (goodbye == Goodbye::kSaid) {
+    host.disk->Close();
+  } else {
+    changes_lost_ += host.disk->Crash(now_);
+  }
   for (const std::uint64_t id : std::exchange(host.wires, {})) {
     Wire& wire = *wires_.at(id);
     const int end = wire.ends[0].host == index ? 0 : 1;
@@ -146,8 +156,8 @@ void World::Stop(HostIndex index, std::optional<node::DownReason> told) {
   host.node.reset();
 }
 
-void World::Kill(HostIndex host) { Stop(host, node::DownReason::kTransport); }
-void World::PowerOff(HostIndex host) { Stop(host, std::nullopt); }
+void World::Kill(HostIndex host) { Stop(host, node::DownReason::kTransport, Goodbye::kNone); }
+void World::PowerOff(HostIndex host) { Stop(host, std::nullopt, Goodbye::kNone); }
 
 void World::Restart(HostIndex host) {
   if (running(host)) Kill(host);
@@ -157,8 +167,21 @@ void World::Restart(HostIndex host) {
 void World::Pause(HostIndex host) { hosts_.at(host)->paused = running(host); }
 
 void World::Continue(HostIndex index) {
+  if (std::exchange(hosts_.at(index)->paused, false)) Resumed(index);
+}
+
+void World::Stall(HostIndex index, Duration for_how_long) {
   Host& host = *hosts_.at(index);
-  if (!std::exchange(host.paused, false)) return;
+  if (!host.node || Still(index)) return;
+  host.stalled_until = now_ + for_how_long;
+  At(host.stalled_until, [this, index, process = host.process] {
+    if (hosts_.at(index)->process == process) Resumed(index);
+  });
+}
+
+void World::Resumed(HostIndex index) {
+  Host& host = *hosts_.at(index);
+  if (Still(index)) return;
   for (node::Input& input : std::exchange(host.backlog, {})) {
     if (host.node && !host.paused) Turn(index, std::move(input));
   }
@@ -207,7 +230,7 @@ void World::Post(HostIndex host, node::Input input, Duration in) {
 void World::Turn(HostIndex index, std::optional<node::Input> input) {
   Host& host = *hosts_.at(index);
   PM_CHECK(host.node != nullptr);
-  if (host.paused) {
+  if (Still(index)) {
     if (input) host.backlog.push_back(*std::move(input));
     return;
   }
@@ -249,7 +272,7 @@ void World::CheckSome(HostIndex touched) {
 
 void World::ScheduleWake(HostIndex index) {
   Host& host = *hosts_.at(index);
-  if (host.paused) return;
+  if (Still(index)) return;
   const Instant next = host.node->NextWake();
   if (next == kNever) return;
   const Instant when = std::max(now_, next - host.skew);
@@ -263,7 +286,7 @@ void World::ScheduleWake(HostIndex index) {
 
 void World::Woken(HostIndex index, std::uint64_t process, Instant when) {
   Host& host = *hosts_.at(index);
-  if (!host.node || host.paused || host.process != process || host.wake_at != when) return;
+  if (!host.node || Still(index) || host.process != process || host.wake_at != when) return;
   host.wake_at = kNever;
   if (host.node->NextWake() <= now_ + host.skew) return Turn(index, std::nullopt);
   ScheduleWake(index);
@@ -283,11 +306,11 @@ void World::Perform(HostIndex index, node::SignRecord& wish) {
 }
 
 void World::Perform(HostIndex host, node::Persist& wish) {
-  hosts_.at(host)->remembered[wish.record.id] = std::move(wish.record);
+  hosts_.at(host)->disk->Remember(now_, std::move(wish.record));
 }
 
 void World::Perform(HostIndex host, node::Forget& wish) {
-  hosts_.at(host)->remembered.erase(wish.peer);
+  hosts_.at(host)->disk->Forget(now_, wish.peer);
 }
 
 void World::Perform(HostIndex host, node::Note& wish) { hosts_.at(host)->notes.push_back(wish); }
@@ -298,7 +321,9 @@ void World::Perform(HostIndex index, node::Drained&) {
   drained.drained = now_;
   At(now_, [this, index, process = drained.process] {
     const Host& host = *hosts_.at(index);
-    if (host.node && host.process == process) Stop(index, node::DownReason::kClosedByPeer);
+    if (host.node && host.process == process) {
+      Stop(index, node::DownReason::kClosedByPeer, Goodbye::kSaid);
+    }
   });
 }
 

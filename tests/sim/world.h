@@ -34,62 +34,25 @@
 #include "mesh/base/rng.h"
 #include "mesh/node/node.h"
 #include "tests/sim/agenda.h"
+#include "tests/sim/app.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/truth.h"
+#include "tests/sim/witness.h"
 
 namespace peermesh::sim {
 
 // Epochs of processes count from here.
 inline constexpr std::uint64_t kFirstEpoch = 1'700'000'000'000;
 
-using HostIndex = std::size_t;
-using AppIndex = std::size_t;
-
-// What all wires of a world are like.
-struct Network {
-  Duration latency = std::chrono::microseconds(200);  // one way, at least
-  Duration jitter = std::chrono::microseconds(100);   // and at most this much more
-  std::uint64_t bytes_per_second = 0;                 // out of each host; 0: no limit
-};
-
-// How many times a world looks for broken invariants.
-struct Checks {
-  std::uint64_t every = 1;                  // turns between checks of the touched node; 0: never
-  Duration all = std::chrono::seconds(10);  // virtual time between checks of every node
-};
-
-// An application. Indexes stay valid when it has ended.
-struct App {
-  HostIndex host = 0;
-  std::uint64_t process = 0;  // of the host
-  SessionId session;
-  std::map<std::uint32_t, std::string> patterns;  // by subscription id
-  std::uint64_t bytes_per_second = 1'000'000'000;
-  bool stalled = false;  // reads nothing more
-  bool owes_done = false;
-  bool ended = false;
-  std::optional<node::Refusal> end_reason;
-  std::map<RequestId, node::Answer> answers;
-  std::map<RequestId, node::Subscribed> subscribed;
-  std::size_t unanswered = 0;
-  Received received;
-  std::vector<std::string> texts;  // of all messages, in order
-};
-
-// Encodes and decodes frames on their way, if there is one.
-class Codec {
- public:
-  virtual ~Codec() = default;
-  virtual node::ControlFrame Pass(const node::ControlFrame& frame) = 0;
-  virtual node::DataFrame Pass(const node::DataFrame& frame) = 0;
-};
-
 class World {
  public:
-  explicit World(std::uint64_t seed, Network network = {});
+  // `slowest_write`: see disk.h.
+  explicit World(std::uint64_t seed, Network network = {}, Duration slowest_write = {});
   ~World();
 
   std::function<void(const std::string& what)> on_failure;
   std::function<void(const std::string& turn)> trace;  // every turn, if set
+  std::vector<Witness*> witnesses;
   Checks checks;
   Codec* codec = nullptr;
   bool keep_answers = true;  // and texts; off for long runs
@@ -104,11 +67,14 @@ class World {
   void Restart(HostIndex host);   // killed first, if it runs
   void Pause(HostIndex host);     // SIGSTOP: the kernel still takes what fits its buffers
   void Continue(HostIndex host);
+  // Its process stands still for a while, as one does on a busy machine.
+  void Stall(HostIndex host, Duration for_how_long);
   void Cut(HostIndex a, HostIndex b);  // packets vanish both ways; nobody is told
   void CutOneWay(HostIndex from, HostIndex to);
   void Heal(HostIndex a, HostIndex b);
   void HealAll();
-  void Break(HostIndex a, HostIndex b);  // every connection between them is reset
+  // Every connection between them is reset; how many there were.
+  std::size_t Break(HostIndex a, HostIndex b);
   void JumpClock(HostIndex host, Duration by);
   void Tell(HostIndex host, node::Input input);
   // Frames on the way from `a` to `b`: loses the next one with messages, or spoils the next
@@ -117,10 +83,15 @@ class World {
   void SpoilNextDelta(HostIndex a, HostIndex b) { spoil_delta_.insert({a, b}); }
 
   std::size_t hosts() const { return hosts_.size(); }
-  node::Node& node(HostIndex host) { return *hosts_.at(host)->node; }
+  node::Node& node(HostIndex host) const { return *hosts_.at(host)->node; }
   bool running(HostIndex host) const { return hosts_.at(host)->node != nullptr; }
   bool paused(HostIndex host) const { return hosts_.at(host)->paused; }
   const PeerId& id(HostIndex host) const { return hosts_.at(host)->id; }
+  const std::string& name(HostIndex host) const { return hosts_.at(host)->name; }
+  Process ProcessOf(HostIndex host) const;  // the last, if it does not run
+  const std::string& SubjectOf(const Accepted& message) const {
+    return truth_.subject(message.subject);
+  }
   std::optional<Instant> drained(HostIndex host) const { return hosts_.at(host)->drained; }
   std::size_t CountNotes(HostIndex host, node::NoteKind kind) const;
   std::optional<membership::PeerView> RowOf(HostIndex at, HostIndex about) const;
@@ -132,6 +103,7 @@ class World {
   // --- Applications ---
   AppIndex Open(HostIndex host);
   App& app(AppIndex app) { return *apps_.at(app); }
+  const App& app(AppIndex app) const { return *apps_.at(app); }
   std::size_t apps() const { return apps_.size(); }
   void CloseApp(AppIndex app);
   RequestId Subscribe(AppIndex app, std::vector<node::Subscription> subscriptions);
@@ -147,6 +119,8 @@ class World {
             Instant until);
   void Resume(AppIndex app);  // a stalled one reads again
   Tally TallyOf(AppIndex app) const;
+  // Applications that are promised this message, which `origin` has just taken.
+  std::size_t CountOwed(const Process& origin, const Accepted& message) const;
   // Of all applications that are owed anything; whatever is missing is a failure.
   Tally ExpectNothingMissing() const;
 
@@ -160,6 +134,7 @@ class World {
   std::uint64_t Fingerprint() const;
   Rng& rng() { return rng_; }
   std::uint64_t turns() const { return turns_; }
+  std::uint64_t changes_lost() const { return changes_lost_; }  // that no disk had yet, in crashes
 
  private:
   struct Fin {
@@ -194,13 +169,14 @@ class World {
     PeerId id;
     std::vector<std::string> seeds;
     node::Limits limits;
-    std::map<PeerId, node::PeerRecord> remembered;
+    std::unique_ptr<Disk> disk;
     std::unique_ptr<node::Node> node;
     std::uint64_t process = 0;  // also the epoch, less kFirstEpoch
     Duration skew{};
     Instant wake_at = kNever;
     Instant line_free{};  // when its network takes the next byte
     bool paused = false;
+    Instant stalled_until{};
     std::vector<node::Input> backlog;  // while paused
     std::optional<Instant> drained;
     std::vector<node::Note> notes;
@@ -226,16 +202,23 @@ class World {
   };
 
   void Fail(const std::string& what) const;
+  template <typename... What, typename... Given>
+  void Show(void (Witness::*what)(What...), const Given&... given) const {
+    for (Witness* witness : witnesses) (witness->*what)(given...);
+  }
   void Dispatch(const Event& event);
   void CheckSome(HostIndex touched);
-  void Stop(HostIndex host, std::optional<node::DownReason> told);
+  void Stop(HostIndex host, std::optional<node::DownReason> told, Goodbye goodbye);
   void Turn(HostIndex host, std::optional<node::Input> input);
   void ScheduleWake(HostIndex host);
   void Woken(HostIndex host, std::uint64_t process, Instant when);
   void Post(HostIndex host, node::Input input, Duration in);
+  bool Still(HostIndex host) const {  // paused or stalled
+    return hosts_.at(host)->paused || hosts_.at(host)->stalled_until > now_;
+  }
+  void Resumed(HostIndex host);
   bool IsCut(HostIndex from, HostIndex to) const { return cuts_.contains({from, to}); }
   Duration Delay(HostIndex from);
-  Process ProcessOf(HostIndex host) const;
 
   void Perform(HostIndex host, node::SendControl& wish);
   void Perform(HostIndex host, node::SendData& wish);
@@ -274,12 +257,13 @@ class World {
   Instant now_{std::chrono::hours(1)};
   Rng rng_;
   const Network network_;
+  const Duration slowest_write_;
   Agenda agenda_;
   Waiting<PostedInput> inputs_;
   Waiting<PostedDial> dials_;
   Waiting<std::function<void()>> calls_;
   std::vector<FeedPlan> feeds_;
-  std::uint64_t next_id_ = 1, turns_ = 0;
+  std::uint64_t next_id_ = 1, turns_ = 0, changes_lost_ = 0;
   Instant next_check_{};
   std::vector<std::unique_ptr<Host>> hosts_;
   std::map<std::string, HostIndex, std::less<>> by_address_;
@@ -288,6 +272,7 @@ class World {
   std::set<std::pair<HostIndex, HostIndex>> cuts_, drop_data_, spoil_delta_;
   std::map<RequestId, std::pair<AppIndex, std::vector<Accepted>>> publishing_;
   Truth truth_;
+  std::map<std::pair<Process, Process>, std::uint64_t> interest_seen_;  // publisher, subscriber
   node::Effects effects_;
   Digest history_;
 };
