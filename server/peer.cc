@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <set>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "server/api/applications.h"
 #include "server/api/peers_service.h"
 #include "server/api/status.h"
+#include "server/audit.h"
 #include "server/config/logging.h"
 #include "server/driver/driver.h"
 #include "server/link/links.h"
@@ -26,6 +28,7 @@
 #include "server/net/acceptor.h"
 #include "server/net/hosts.h"
 #include "server/note_log.h"
+#include "server/notify.h"
 #include "server/peer_metrics.h"
 #include "server/store/peer_store.h"
 #include "server/tls/credentials.h"
@@ -96,6 +99,7 @@ class Peer::Impl final : public driver::World {
   bool Stop(Duration grace);
   absl::Status Rotate(const absl::StatusOr<identity::Certificate>& renewed);
   void Sweep();
+  bool Answers(Duration patience);
 
   // Wishes of the node.
   void Perform(node::SendControl wish) override { links_->Perform(std::move(wish)); }
@@ -121,6 +125,7 @@ class Peer::Impl final : public driver::World {
 
   Facts facts_;
   std::unique_ptr<tls::Credentials> credentials_;
+  Audit audit_{nullptr};
 
  private:
   absl::Status OpenStore();
@@ -243,11 +248,7 @@ absl::Status Peer::Impl::Listen() {
       {mesh, &mesh_server_}, {app, &app_server_}, {admin, &admin_server_}};
   for (const auto& [options, server] : listeners) {
     auto bound = acceptor_->Listen(options, [server = server](net::Accepted accepted) {
-      if (*server == nullptr) {
-        ::close(accepted.fd);
-      } else {
-        (*server)->HandOver(accepted.fd);
-      }
+      if (*server != nullptr) (*server)->HandOver(std::move(accepted.fd));
     });
     if (!bound.ok()) return SetBy(options.name == "mesh" ? kListenFlag : kRunFlag, bound.status());
     if (options.name == "mesh") facts_.listen = *bound;
@@ -363,11 +364,14 @@ absl::Status Peer::Impl::StartNode() {
       [this](std::function<void(const node::Node&)> look) { driver_->Look(std::move(look)); },
       epoch_);
   admin_ = std::make_unique<api::AdminService>(api::AdminService::Hooks{
-      [this](std::function<void(std::string)> reply) { Status(std::move(reply)); }, on_drain_});
+      [this](std::function<void(std::string)> reply) { Status(std::move(reply)); }, on_drain_,
+      &ledger::Ledger::Process(), &audit_.auditor()});
   return absl::OkStatus();
 }
 
 absl::Status Peer::Impl::StartMetrics() {
+  if (absl::Status status = audit_.Start(config_.data_dir() + "/suppressions"); !status.ok())
+    return status;
   PeerMetrics::Sources sources;
   sources.ready = [this] { return ready_.load() && !draining_.load(); };
   sources.look = [this](const std::function<void(const node::Node&)>& look) {
@@ -380,6 +384,8 @@ absl::Status Peer::Impl::StartMetrics() {
   sources.applications = applications_.get();
   sources.refusals = &refusals_;
   sources.failed_renewals = &failed_renewals_;
+  sources.auditor = &audit_.auditor();
+  sources.title = "peer " + facts_.name;
   sources.certificate_expiry = [this] { return credentials_->self().not_after; };
   auto metrics = PeerMetrics::Start(config_.metrics().listen(), std::move(sources));
   if (!metrics.ok()) return SetBy(kMetricsFlag, metrics.status());
@@ -468,6 +474,14 @@ void Peer::Impl::Sweep() {
   }
 }
 
+bool Peer::Impl::Answers(Duration patience) {
+  if (!Greets(facts_.app_socket, patience)) return false;
+  const auto turn = std::make_shared<std::promise<void>>();
+  std::future<void> done = turn->get_future();
+  driver_->Look([turn](const node::Node&) { turn->set_value(); });
+  return done.wait_for(patience) == std::future_status::ready;
+}
+
 absl::Status Peer::Impl::Rotate(const absl::StatusOr<identity::Certificate>& renewed) {
   const absl::Status status = renewed.ok() ? credentials_->Rotate(*renewed) : renewed.status();
   if (!status.ok()) {
@@ -514,6 +528,8 @@ bool Peer::Impl::Stop(Duration grace) {
   }
   if (acceptor_ != nullptr) acceptor_->Stop();
   if (store_ != nullptr) store_->Close();
+  audit_.Stop();
+  if (ready_) audit_.LogResidue();
   stopped_ = true;
   return clean;
 }
@@ -538,6 +554,8 @@ absl::Status Peer::Rotate(const absl::StatusOr<identity::Certificate>& renewed) 
 }
 identity::Certificate Peer::certificate() const { return impl_->credentials_->certificate(); }
 void Peer::Sweep() { impl_->Sweep(); }
+void Peer::LogLeaks() { impl_->audit_.LogAll(); }
+bool Peer::Answers(Duration patience) { return impl_->Answers(patience); }
 bool Peer::Stop(Duration grace) { return impl_->Stop(grace); }
 
 }  // namespace peermesh

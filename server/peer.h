@@ -53,6 +53,12 @@ class Peer {
   identity::Certificate certificate() const;
   // Every few seconds: ends connections whose certificate has run out.
   void Sweep();
+  // Proof of life: its own socket takes and greets a connection, and the node has a turn. Waits
+  // `patience` at most for each of them.
+  bool Answers(Duration patience);
+
+  // What the auditor of the resource ledger has found, to the log.
+  void LogLeaks();
 
   // Leaves the mesh in good order. Returns false if something was still queued at the end of
   // `grace`.

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "mesh/base/loss.h"
+#include "metrics/export/debug_pages.h"
 #include "metrics/export/process.h"
+#include "metrics/export/resources.h"
 #include "server/api/applications.h"
 #include "server/config/logging.h"
 #include "server/link/links.h"
@@ -44,6 +46,12 @@ absl::StatusOr<std::unique_ptr<PeerMetrics>> PeerMetrics::Start(const std::strin
     metrics::CollectBuild({PEERMESH_VERSION, grpc::Version()}, page);
   });
   self->exporter_.AddSource([self](metrics::Page& page) { self->Collect(page); });
+  const ledger::Auditor* const auditor = self->sources_.auditor;
+  self->exporter_.AddSource([auditor](metrics::Page& page) {
+    metrics::CollectResources(auditor->TakeSnapshot(), ledger::Ledger::Process().level(), page);
+  });
+  metrics::AddDebugPages(self->exporter_, ledger::Ledger::Process(), *auditor,
+                         self->sources_.title);
   self->exporter_.SetHealth(
       [] {
         return metrics::Health{true, ""};

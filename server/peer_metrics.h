@@ -15,6 +15,7 @@
 #include "mesh/identity/certificate.h"
 #include "mesh/node/node.h"
 #include "metrics/export/exporter.h"
+#include "metrics/ledger/auditor.h"
 #include "server/tls/credentials.h"
 
 namespace peermesh {
@@ -57,6 +58,8 @@ class PeerMetrics {
     const TlsRefusals* refusals = nullptr;
     const std::atomic<std::uint64_t>* failed_renewals = nullptr;
     std::function<WallTime()> certificate_expiry;
+    const ledger::Auditor* auditor = nullptr;
+    std::string title;  // of the debug pages: "peer alpha"
   };
 
   // `listen` "off" serves nothing.

@@ -18,11 +18,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "server/bootstrap_tokens.h"
 #include "server/ca/ca_server.h"
 #include "server/config/config.h"
 #include "server/config/logging.h"
 #include "server/config/value.h"
+#include "server/notify.h"
 #include "server/tls/files.h"
 #include "server/tls/process.h"
 
@@ -48,6 +51,8 @@ struct Flags {
   std::string advertise;
   std::string lifetime = "7d";
   std::string log_level = "info";
+  std::string bootstrap_directory;
+  std::vector<std::string> bootstrap_peers;
   bool init = false;
   bool die_with_parent = false;
   int ready_fd = -1;
@@ -77,6 +82,15 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_flag("--init", flags.init, "Create the CA if there is none; never overwrites one");
   app.add_flag("--die-with-parent", flags.die_with_parent, "Stop when the parent process ends");
+  auto* directory =
+      app.add_option("--bootstrap-tokens", flags.bootstrap_directory,
+                     "At start, write NAME.token to this directory for each --bootstrap-peer that "
+                     "has not joined yet")
+          ->type_name("DIR");
+  directory->needs(app.add_option("--bootstrap-peer", flags.bootstrap_peers,
+                                  "Name of a peer that is to join by a file; repeatable")
+                       ->type_name("NAME")
+                       ->needs(directory));
   app.add_option("--ready-fd", flags.ready_fd,
                  "Write one JSON line to this descriptor when serving")
       ->check(CLI::Range(3, 1023));
@@ -104,7 +118,7 @@ bool TellReady(int fd, const ca::CaServer& server) {
 }
 
 // Until SIGTERM or SIGINT; keeps the own certificate fresh meanwhile.
-absl::Status ServeUntilSignal(ca::CaServer& server) {
+absl::Status ServeUntilSignal(ca::CaServer& server, Notifier& manager) {
   sigset_t mask;
   sigemptyset(&mask);
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, number);
@@ -112,10 +126,13 @@ absl::Status ServeUntilSignal(ca::CaServer& server) {
   if (signals < 0) return absl::InternalError("Signals cannot be read. Raise the open file limit.");
   const auto interval = std::chrono::milliseconds(kRefreshInterval);
   for (;;) {
-    pollfd wait{signals, POLLIN, 0};
-    const int ready = poll(&wait, 1, static_cast<int>(interval.count()));
+    pollfd wait[] = {{signals, POLLIN, 0}, {manager.due(), POLLIN, 0}};
+    const int ready = poll(wait, 2, static_cast<int>(interval.count()));
     if (ready < 0 && errno != EINTR) break;
-    if (ready > 0) {
+    if (!manager.Feed([&] { return Greets(server.socket(), kProofPatience); })) {
+      kLog.Error("the CA does not answer itself; its service manager is not told it lives");
+    }
+    if (ready > 0 && wait[0].revents != 0) {
       signalfd_siginfo info{};
       if (read(signals, &info, sizeof info) != sizeof info) break;
       if (info.ssi_signo != SIGHUP) break;  // nothing to reload: everything is flags
@@ -140,7 +157,7 @@ absl::StatusOr<tls::DirectoryLock> TakeLock(const Flags& flags) {
   }
 }
 
-int Serve(const Flags& flags, Duration lifetime) {
+int Serve(const Flags& flags, Duration lifetime, Notifier& manager) {
   if (absl::Status status = tls::EnsurePrivateDirectory(flags.directory); !status.ok()) {
     return Fail(kDirectoryUnusable, status);
   }
@@ -154,6 +171,11 @@ int Serve(const Flags& flags, Duration lifetime) {
                                     .now = {}});
   if (!server.ok()) return Fail(kDirectoryUnusable, server.status());
   if (absl::Status status = (*server)->Listen(); !status.ok()) return Fail(kCannotBind, status);
+  if (!flags.bootstrap_directory.empty()) {
+    const absl::Status status =
+        WriteBootstrapTokens((*server)->socket(), flags.bootstrap_directory, flags.bootstrap_peers);
+    if (!status.ok()) return Fail(absl::IsInvalidArgument(status) ? kUsage : kError, status);
+  }
   kLog.Info("serving", {{"mesh", (*server)->mesh_id()},
                         {"address", (*server)->address()},
                         {"socket", (*server)->socket()}});
@@ -161,7 +183,9 @@ int Serve(const Flags& flags, Duration lifetime) {
   if (flags.ready_fd >= 0 && !TellReady(flags.ready_fd, **server) && flags.die_with_parent) {
     return Fail(kError, absl::CancelledError("The parent process is gone. Start it again."));
   }
-  const absl::Status status = ServeUntilSignal(**server);
+  manager.Ready(fmt::format("CA of mesh {}, at {}", (*server)->mesh_id(), (*server)->address()));
+  const absl::Status status = ServeUntilSignal(**server, manager);
+  manager.Stopping(ca::kStopTime);
   (*server)->Stop();
   if (!status.ok()) return Fail(kError, status);
   kLog.Info("stopped");
@@ -172,6 +196,7 @@ int Serve(const Flags& flags, Duration lifetime) {
 int Main(int argc, char** argv) {
   const absl::Status ready = tls::InitProcess(tls::Signals::kBlock);
   if (!ready.ok()) return Fail(kError, ready);
+  Notifier manager = Notifier::FromEnvironment();
   Flags flags;
   CLI::App app("Issuing CA of a PeerMesh: enrols peers by token and renews their certificates.",
                "peermesh-ca");
@@ -199,7 +224,7 @@ int Main(int argc, char** argv) {
     // Handshakes that fail are the network's weather; our verifier counts those that matter.
     if (severity == tls::GrpcSeverity::kError) kLog.Debug("grpc", {{"text", text}});
   });
-  return Serve(flags, *lifetime);
+  return Serve(flags, *lifetime, manager);
 }
 
 }  // namespace

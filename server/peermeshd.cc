@@ -24,6 +24,7 @@
 #include "server/listening.h"
 #include "server/memory.h"
 #include "server/net/hosts.h"
+#include "server/notify.h"
 #include "server/peer.h"
 #include "server/tls/files.h"
 #include "server/tls/process.h"
@@ -41,6 +42,9 @@ enum ExitCode : int {
   kDataDirectory = 4,
   kNotEnrolled = 5,
 };
+
+// What ends after the drain: calls under way, links, the CA beside this peer.
+constexpr Duration kStopSlack = std::chrono::seconds(10);
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 stopped in good order, 1 error, 2 wrong flags or configuration, 3 an address\n"
@@ -186,6 +190,11 @@ void Announce(const Peer::Facts& facts, const ChildCa* ca, int ready_fd) {
   ::close(ready_fd);
 }
 
+std::string StatusLine(const Peer::Facts& facts) {
+  return fmt::format("peer {} ({}) of mesh {}, mesh port {}", facts.name, facts.id.substr(0, 8),
+                     facts.mesh_id, facts.listen);
+}
+
 // Drains asked for by an operator, handed from a queue's thread to main.
 class DrainRequests {
  public:
@@ -217,19 +226,23 @@ Duration Configured(const config::v1::Config& config) {
 
 // Until somebody wants us to stop; says how long that may take.
 Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainRequests& requests,
-                    const ChildCa* ca) {
+                    const ChildCa* ca, Notifier& manager) {
   constexpr int kSweepMs = 5000;
   constexpr int kSettleMs = 2000;  // by then a peer that finds others has shaken hands with them
   sigset_t wanted;
   sigemptyset(&wanted);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&wanted, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&wanted, signal);
   const int signals = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
   bool ca_lost = ca == nullptr, settled = false;
   for (;;) {
-    pollfd wait[] = {
-        {signals, POLLIN, 0}, {requests.fd(), POLLIN, 0}, {ca_lost ? -1 : ca->pidfd(), POLLIN, 0}};
-    const int ready = ::poll(wait, 3, settled ? kSweepMs : kSettleMs);
-    if (ready == 0) {
+    pollfd wait[] = {{signals, POLLIN, 0},
+                     {requests.fd(), POLLIN, 0},
+                     {ca_lost ? -1 : ca->pidfd(), POLLIN, 0},
+                     {manager.due(), POLLIN, 0}};
+    const int ready = ::poll(wait, 4, settled ? kSweepMs : kSettleMs);
+    if (!manager.Feed([&] { return peer.Answers(kProofPatience); }))
+      kLog.Error("this peer does not answer itself; its service manager is not told it lives");
+    if (ready == 0 || wait[3].revents != 0) {
       if (!std::exchange(settled, true)) ReleaseStartUpCode();
       peer.Sweep();
     }
@@ -242,7 +255,13 @@ Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainReq
     signalfd_siginfo taken{};
     if (wait[0].revents != 0 && ::read(signals, &taken, sizeof(taken)) == sizeof(taken)) {
       if (taken.ssi_signo == SIGHUP) {
+        manager.Reloading();
         kLog.Info("nothing to reload in this release");
+        manager.Ready(StatusLine(peer.facts()));
+        continue;
+      }
+      if (taken.ssi_signo == SIGUSR1) {
+        peer.LogLeaks();
         continue;
       }
       // `timeout` signals a program and then its group: what comes together is one signal.
@@ -296,7 +315,7 @@ absl::StatusOr<std::unique_ptr<ChildCa>> StartCa(const config::v1::Config& confi
 }
 
 int Serve(const config::v1::Config& config, const Flags& flags, const tls::Material& material,
-          const ChildCa* ca) {
+          const ChildCa* ca, Notifier& manager) {
   config::v1::Config complete = config;
   for (const std::string& seed : ReadSeeds(config.data_dir())) {
     if (std::find(complete.seeds().begin(), complete.seeds().end(), seed) == complete.seeds().end())
@@ -313,14 +332,16 @@ int Serve(const config::v1::Config& config, const Flags& flags, const tls::Mater
   kLog.Info("ready", {{"peer", (*peer)->facts().id},
                       {"name", (*peer)->facts().name},
                       {"listen", (*peer)->facts().listen}});
-  const Duration grace = WaitForEnd(**peer, complete, requests, ca);
+  manager.Ready(StatusLine((*peer)->facts()));
+  const Duration grace = WaitForEnd(**peer, complete, requests, ca, manager);
   EndAtOnceOnSignal();
+  manager.Stopping(grace + kStopSlack);
   const bool clean = (*peer)->Stop(grace);
   kLog.Info("stopped", {{"clean", clean}});
   return kOk;
 }
 
-int Run(const config::v1::Config& config, const Flags& flags) {
+int Run(const config::v1::Config& config, const Flags& flags, Notifier& manager) {
   if (absl::Status status = tls::EnsurePrivateDirectory(config.data_dir()); !status.ok())
     return Fail(kDataDirectory, status);
   auto lock = tls::DirectoryLock::Take(config.data_dir(), "peermeshd");
@@ -365,13 +386,14 @@ int Run(const config::v1::Config& config, const Flags& flags) {
     const absl::Status fits = CheckAskedFor(*material, *token, flags.name);
     if (!fits.ok()) return Fail(kNotEnrolled, fits);
   }
-  return Serve(config, flags, *material, ca.get());
+  return Serve(config, flags, *material, ca.get(), manager);
 }
 
 }  // namespace
 
 int Main(int argc, char** argv) {
   TuneAllocator();
+  Notifier manager = Notifier::FromEnvironment();
   Flags flags;
   if (const auto code = Parse(argc, argv, flags)) return *code;
   config::Sources sources;
@@ -392,7 +414,7 @@ int Main(int argc, char** argv) {
             severity == tls::GrpcSeverity::kError ? config::Level::kDebug : config::Level::kTrace;
         config::Log("grpc", level, "grpc", {{"text", text}, {"file", file}});
       });
-  const int code = Run(*config, flags);
+  const int code = Run(*config, flags, manager);
   config::StopLogging();
   return code;
 }

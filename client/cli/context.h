@@ -63,6 +63,7 @@ struct Context {
 void AddUp(CLI::App& app, Context& context);
 void AddPeer(CLI::App& app, Context& context);    // status, drain, health, version
 void AddPeers(CLI::App& app, Context& context);   // peers
+void AddLeaks(CLI::App& app, Context& context);   // leaks, resources
 void AddPub(CLI::App& app, Context& context);     // pub, send
 void AddSub(CLI::App& app, Context& context);     // sub
 void AddToken(CLI::App& app, Context& context);   // token

@@ -8,6 +8,13 @@ namespace peermesh::cli {
 namespace {
 
 constexpr char kSignal[] = "peermesh.signal";
+constexpr char kExit[] = "peermesh.exit";
+
+int NumberIn(const absl::Status& status, const char* payload) {
+  const auto text = status.GetPayload(payload);
+  int number = 0;
+  return text && absl::SimpleAtoi(std::string(*text), &number) ? number : 0;
+}
 
 }  // namespace
 
@@ -28,10 +35,9 @@ int ExitCodeOf(const absl::Status& status) {
     case absl::StatusCode::kResourceExhausted:
       return client::RetryAfter(status) || reason == "RATE_LIMITED" ? kRateLimited : kError;
     case absl::StatusCode::kCancelled: {
-      const auto number = status.GetPayload(kSignal);
-      int signal = 0;
-      return number && absl::SimpleAtoi(std::string(*number), &signal) ? kSignalled + signal
-                                                                       : kError;
+      if (const int code = NumberIn(status, kExit); code != 0) return code;
+      const int signal = NumberIn(status, kSignal);
+      return signal != 0 ? kSignalled + signal : kError;
     }
     default: return kError;
   }
@@ -40,6 +46,14 @@ int ExitCodeOf(const absl::Status& status) {
 absl::Status UsageError(std::string_view message) {
   return client::MakeError(absl::StatusCode::kInvalidArgument, "USAGE", message);
 }
+
+absl::Status EndWith(ExitCode code) {
+  absl::Status status = absl::CancelledError("The output says why.");
+  status.SetPayload(kExit, absl::Cord(std::to_string(code)));
+  return status;
+}
+
+bool IsSaid(const absl::Status& status) { return NumberIn(status, kExit) != 0; }
 
 absl::Status Interrupted(int signal) {
   absl::Status status = absl::CancelledError("A signal ended it.");

@@ -18,6 +18,8 @@ enum ExitCode : int {
   kTimeout = 6,
   kUnavailable = 7,  // the peer is there but drains, is not ready, or cannot reach another
   kRateLimited = 8,
+  kLeaksSuspected = 10,
+  kLeaksConfirmed = 11,
   kSignalled = 128,  // and more: 128 + the signal, as shells count
 };
 
@@ -25,13 +27,17 @@ enum ExitCode : int {
 inline constexpr std::string_view kExitCodes =
     "Exit codes: 0 ok, 1 error, 2 usage, 3 cannot reach the peer, 4 denied, 5 not found, 6 "
     "timeout,\n"
-    "7 unavailable or draining, 8 rate limited, 128 + N ended by signal N (130: ^C, 143: SIGTERM,\n"
+    "7 unavailable or draining, 8 rate limited, 10 and 11 leaks suspected and confirmed, 128 + N "
+    "ended by signal N (130: ^C, 143: SIGTERM,\n"
     "141: nobody reads the output any more).";
 
 int ExitCodeOf(const absl::Status& status);
 
 // Errors of the command line itself.
 absl::Status UsageError(std::string_view message);
+// Ends with that code; the output has said why.
+absl::Status EndWith(ExitCode code);
+bool IsSaid(const absl::Status& status);
 // Ended by `signal` before it was complete; nothing more is said of it.
 absl::Status Interrupted(int signal);
 

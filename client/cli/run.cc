@@ -78,7 +78,7 @@ absl::Status CheckOptions(const CLI::App& app, Context& context) {
 // Prints what went wrong and returns the exit code.
 int Fail(const absl::Status& status, bool json) {
   const int code = ExitCodeOf(status);
-  if (code >= kSignalled) return code;  // whoever ended it knows
+  if (code >= kSignalled || IsSaid(status)) return code;  // whoever ended it knows
   if (json && WriteOut(JsonOf(status)).ok()) FlushOut().IgnoreError();
   PrintError(status);
   return code;
@@ -105,6 +105,7 @@ int Run(int argc, const char* const* argv) {
   AddUp(app, context);
   AddPeer(app, context);
   AddPeers(app, context);
+  AddLeaks(app, context);
   AddPub(app, context);
   AddSub(app, context);
   AddToken(app, context);

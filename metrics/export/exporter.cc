@@ -3,6 +3,7 @@
 #include <civetweb.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <future>
@@ -16,15 +17,16 @@
 namespace peermesh::metrics {
 namespace {
 
+using PageFunction = std::function<Document(const Query&)>;
+
 constexpr std::chrono::milliseconds kWakeInterval{10};
 constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
 constexpr std::string_view kTextType = "text/plain; charset=utf-8";
-constexpr std::string_view kHtmlType = "text/html; charset=utf-8";
 constexpr std::string_view kIndex =
     "<!doctype html><html lang=\"en\"><title>PeerMesh</title><h1>PeerMesh</h1><ul>"
     "<li><a href=\"metrics\">metrics</a> for Prometheus"
     "<li><a href=\"livez\">livez</a>: is the process alive?"
-    "<li><a href=\"readyz\">readyz</a>: does it take work?</ul>\n";
+    "<li><a href=\"readyz\">readyz</a>: does it take work?";
 
 struct Response {
   int code = 200;
@@ -44,8 +46,8 @@ std::string_view Reason(int code) {
 int Send(mg_connection* connection, const Response& response) {
   const std::string head = fmt::format(
       "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
-      "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src "
-      "'none'\r\n{}Connection: close\r\n\r\n",
+      "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: default-src 'none'; "
+      "style-src 'unsafe-inline'\r\n{}Connection: close\r\n\r\n",
       response.code, Reason(response.code), response.type, response.body.size(),
       response.code == 405 ? "Allow: GET\r\n" : "");
   mg_write(connection, head.data(), head.size());
@@ -62,6 +64,25 @@ void StopServer(mg_context* context, const std::string& host, int port) {
     mg_connection* wake = mg_connect_client(host.c_str(), port, 0, error.data(), error.size());
     if (wake != nullptr) mg_close_connection(wake);
   }
+}
+
+// "by=peer&kind=a%20b"
+Query ParseQuery(const char* text) {
+  Query query;
+  std::string_view rest = text == nullptr ? "" : text;
+  const auto decode = [](std::string_view part) {
+    std::array<char, 256> out{};
+    mg_url_decode(part.data(), static_cast<int>(part.size()), out.data(),
+                  static_cast<int>(out.size()), 1);
+    return std::string(out.data());
+  };
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    query[decode(pair.substr(0, equals))] = decode(pair.substr(std::min(pair.size(), equals + 1)));
+  }
+  return query;
 }
 
 Response Answer(const std::function<Health()>& question, const Health& unset) {
@@ -86,8 +107,27 @@ struct Exporter::Impl {
     if (path == "/metrics") return Scrape();
     if (path == "/livez") return Answer(Get(live), {.ok = true, .reason = ""});
     if (path == "/readyz") return Answer(Get(ready), {.ok = false, .reason = "starting"});
-    if (path == "/") return {.type = kHtmlType, .body = std::string(kIndex)};
+    if (path == "/") return Index();
+    if (const auto page = FindPage(path)) {
+      Document document = (*page)(ParseQuery(request.query_string));
+      return {.type = document.type, .body = std::move(document.body)};
+    }
     return {.code = 404, .body = "nothing here; try /metrics, /livez or /readyz\n"};
+  }
+
+  Response Index() {
+    std::string body(kIndex);
+    const std::lock_guard lock(sources_mutex);
+    for (const auto& [path, page] : pages)
+      body += fmt::format("<li><a href=\"{0}\">{0}</a>", std::string_view(path).substr(1));
+    return {.type = kHtmlType, .body = body + "</ul>\n"};
+  }
+
+  // A copy, so that no lock is held while the page is made.
+  std::optional<PageFunction> FindPage(std::string_view path) {
+    const std::lock_guard lock(sources_mutex);
+    const auto found = pages.find(path);
+    return found == pages.end() ? std::nullopt : std::optional(found->second);
   }
 
   Response Scrape() {
@@ -109,8 +149,9 @@ struct Exporter::Impl {
     return question;
   }
 
-  std::mutex sources_mutex;  // held during a scrape
+  std::mutex sources_mutex;  // held during a scrape; of pages, too
   std::vector<Source> sources;
+  std::map<std::string, PageFunction, std::less<>> pages;
   std::mutex health_mutex;
   Question live;
   Question ready;
@@ -127,6 +168,12 @@ Exporter::~Exporter() { Stop(); }
 void Exporter::AddSource(Source source) {
   const std::lock_guard lock(impl_->sources_mutex);
   impl_->sources.push_back(std::move(source));
+}
+
+void Exporter::AddPage(std::string path, std::function<Document(const Query&)> page) {
+  PM_CHECK(path.starts_with('/'));
+  const std::lock_guard lock(impl_->sources_mutex);
+  impl_->pages[std::move(path)] = std::move(page);
 }
 
 void Exporter::SetHealth(Question live, Question ready) {

@@ -4,6 +4,7 @@
 // about health.
 //   /metrics   every source once, one after the other, into one page: a scrape is one snapshot
 //   /livez     200 while the process should not be restarted; asks `live`, never a source
+//   others     pages that main adds: for people with a browser
 //   /readyz    200 while the peer should be sent work; asks `ready`; 503 and the reason otherwise
 // GET only (405 else), nothing is read from disk, no form or body is parsed, no TLS: it belongs on
 // loopback or on a management network.
@@ -17,6 +18,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,6 +31,17 @@ namespace peermesh::metrics {
 inline constexpr int kThreads = 4;  // two scrapers, a probe, and somebody with a browser
 inline constexpr std::chrono::seconds kRequestTimeout{
     5};  // half of Prometheus' default for a scrape
+
+inline constexpr std::string_view kHtmlType = "text/html; charset=utf-8";
+inline constexpr std::string_view kJsonType = "application/json";
+
+// What a page was asked with: "?by=peer" is {"by": "peer"}. Names and values are decoded.
+using Query = std::map<std::string, std::string>;
+
+struct Document {
+  std::string_view type = kHtmlType;
+  std::string body;
+};
 
 struct Health {
   bool ok = false;
@@ -47,6 +60,8 @@ class Exporter {
 
   // Before the first scrape or at any time after.
   void AddSource(Source source);
+  // A page of its own at `path`, listed at /. Runs on the server's threads, several at a time.
+  void AddPage(std::string path, std::function<Document(const Query&)> page);
   // Until set: live, and not ready.
   void SetHealth(Question live, Question ready);
 

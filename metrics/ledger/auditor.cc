@@ -143,6 +143,18 @@ void Auditor::AddTrends(Time now, const Walked& walked, std::vector<Finding>& fi
   }
 }
 
+std::map<std::string, std::uint64_t> Auditor::UnclaimedIn(const KernelReading& reading) const {
+  std::map<std::string, std::uint64_t> unclaimed = reading.unclaimed();
+  const auto counts = ledger_.TakeCounts();
+  for (std::uint8_t i = 0; i < ledger_.kinds(); ++i) {
+    const char* const held = ledger_.spec(Kind{i}).stands_for;
+    const auto found = held == nullptr ? unclaimed.end() : unclaimed.find(held);
+    if (found == unclaimed.end()) continue;
+    found->second -= std::min(found->second, counts[i].live());
+  }
+  return unclaimed;
+}
+
 void Auditor::AddKernel(Time now, std::vector<Finding>& findings) {
   if (sources_.kernel == nullptr) return;
   const std::optional<KernelReading> reading = sources_.kernel();
@@ -150,7 +162,7 @@ void Auditor::AddKernel(Time now, std::vector<Finding>& findings) {
   descriptors_.Add(now, reading->descriptors.size());
   capacity_ = {.used = reading->descriptors.size(), .limit = reading->descriptor_limit};
   if (capacity_.limit > 0) capacity_.left = descriptors_.Until(capacity_.limit);
-  unclaimed_ = reading->unclaimed();
+  unclaimed_ = UnclaimedIn(*reading);
   for (const auto& [name, count] : unclaimed_)
     excesses_.try_emplace(name, *started_).first->second.Add(now, count);
   for (auto& [name, excess] : excesses_) {
@@ -186,7 +198,7 @@ void Auditor::AddKernel(Time now, std::vector<Finding>& findings) {
 void Auditor::AddSkews(Time now, std::vector<Finding>& findings) {
   if (sources_.rpcs == nullptr) return;
   for (const RpcCounts& counts : sources_.rpcs()) {
-    const std::int64_t by = counts.by_grpc - counts.by_ledger;
+    const std::int64_t by = counts.elsewhere - counts.by_ledger;
     Skew& skew = skews_[counts.kind];
     if (by == 0 || (by > 0) != (skew.by > 0) || skew.by == 0) {
       skew = {.since = now, .by = by};
@@ -199,9 +211,8 @@ void Auditor::AddSkews(Time now, std::vector<Finding>& findings) {
                         .site = "outside the ledger",
                         .count = static_cast<std::uint64_t>(std::abs(skew.by)),
                         .oldest = now - skew.since,
-                        .because = "gRPC counts " + std::to_string(counts.by_grpc) +
-                                   " calls in progress, the ledger " +
-                                   std::to_string(counts.by_ledger)});
+                        .because = counts.where + " counts " + std::to_string(counts.elsewhere) +
+                                   " of them, the ledger " + std::to_string(counts.by_ledger)});
   }
 }
 

@@ -38,10 +38,12 @@ inline constexpr Duration kLate = std::chrono::seconds(15);
 inline constexpr Duration kClearedKept = std::chrono::hours(1);
 inline constexpr std::size_t kMaxVerdicts = 256;
 
-// Calls in progress, counted twice.
+// One kind, counted by the ledger and by somebody who keeps count of the same for reasons of its
+// own.
 struct RpcCounts {
-  std::string kind;  // what the verdict is about: "rpc_server"
-  std::int64_t by_grpc = 0, by_ledger = 0;
+  std::string kind;  // what the verdict is about: "rpc_server", "session"
+  std::int64_t elsewhere = 0, by_ledger = 0;
+  std::string where = "gRPC";  // who counts elsewhere
 };
 
 // Whatever is null is not compared.
@@ -119,6 +121,8 @@ class Auditor {
   void AddTrends(Time now, const Walked& walked, std::vector<Finding>& findings);
   void AddViolations(Time now, std::vector<Finding>& findings) const;
   void AddKernel(Time now, std::vector<Finding>& findings);
+  // Less what libraries hold for resources that are booked.
+  std::map<std::string, std::uint64_t> UnclaimedIn(const KernelReading& reading) const;
   void AddSkews(Time now, std::vector<Finding>& findings);
   void Merge(Time now, bool late, std::vector<Finding> findings);
   void Clear(Time now, Record& record);

@@ -28,6 +28,9 @@ struct KindSpec {
   std::uint64_t soft_limit = 0;  // instances; shown beside the count. 0: none
   // One in so many is booked with its particulars, a power of two; for kinds made per message.
   std::uint32_t sample = 1;
+  // What a library holds for each instance and the kernel shows as nobody's: "fd_socket" for a
+  // channel. So many are not in excess. Null: nothing.
+  const char* stands_for = nullptr;
 };
 
 constexpr KindSpec ShortLived(const char* name, Duration max_age) {
@@ -43,6 +46,10 @@ constexpr KindSpec Leased(const char* name) {
 constexpr KindSpec Owned(const char* name) { return {.name = name, .contract = Contract::kOwned}; }
 constexpr KindSpec ForProcess(const char* name) {
   return {.name = name, .contract = Contract::kProcess};
+}
+constexpr KindSpec StandsFor(const char* kernel_class, KindSpec spec) {
+  spec.stands_for = kernel_class;
+  return spec;
 }
 
 // "short_lived", "active", "leased", "owned", "process".

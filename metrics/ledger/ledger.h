@@ -64,6 +64,7 @@ struct Counts {
   std::array<std::uint64_t, kAgeBounds.size() + 1> ages{};
 
   std::uint64_t released_sum() const;
+  std::uint64_t live() const { return acquired - released_sum(); }
   void Add(const Counts& other);
 };
 

@@ -45,9 +45,15 @@ void ScopeRecord::End(Time now) {
                std::memory_order_release);
 }
 
-void ScopeRecord::Describe(std::string label) {
+void ScopeRecord::Describe(ScopeType type, std::string label) {
   const std::lock_guard lock(LabelMutex());
+  type_ = type;
   label_ = std::move(label);
+}
+
+ScopeType ScopeRecord::type() const {
+  const std::lock_guard lock(LabelMutex());
+  return type_;
 }
 
 std::string ScopeRecord::label() const {
@@ -65,8 +71,10 @@ std::optional<Time> ScopeRecord::ended() const {
 }
 
 std::string ScopeRecord::TextOf(const ScopeRecord& record) {
-  const std::string label = record.label();
-  return label.empty() ? ToString(record.type_) : std::string(ToString(record.type_)) + " " + label;
+  const std::lock_guard lock(LabelMutex());
+  std::string text = ToString(record.type_);
+  if (!record.label_.empty()) text.append(" ").append(record.label_);
+  return text;
 }
 
 std::string ScopeRecord::Path() const {
@@ -92,7 +100,11 @@ void Scope::End() {
 }
 
 void Scope::Describe(std::string label) {
-  if (record_ != nullptr) record_->Describe(std::move(label));
+  if (record_ != nullptr) record_->Describe(record_->type(), std::move(label));
+}
+
+void Scope::Describe(ScopeType type, std::string label) {
+  if (record_ != nullptr) record_->Describe(type, std::move(label));
 }
 
 }  // namespace peermesh::ledger

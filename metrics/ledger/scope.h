@@ -31,9 +31,9 @@ class ScopeRecord {
   void Ref() { references_.fetch_add(1, std::memory_order_relaxed); }
   void Unref();
   void End(Time now);
-  void Describe(std::string label);
+  void Describe(ScopeType type, std::string label);
 
-  ScopeType type() const { return type_; }
+  ScopeType type() const;
   ScopeRecord* parent() const { return parent_; }
   std::string label() const;
   // When it or one above it ended, whichever was first.
@@ -48,10 +48,11 @@ class ScopeRecord {
   static std::string TextOf(const ScopeRecord& record);
 
   ScopeRecord* const parent_;  // holds a reference
-  const ScopeType type_;
   std::atomic<std::uint32_t> references_{1};
   std::atomic<Duration::rep> ended_{0};  // 0: not yet
-  std::string label_;                    // guarded by a mutex of all records: it hardly changes
+  // Guarded by a mutex of all records: they hardly change.
+  ScopeType type_;
+  std::string label_;
 };
 
 class Scope {
@@ -69,8 +70,10 @@ class Scope {
 
   // Once: the end of life of everything in it.
   void End();
-  // A better label: what is known only later, such as who is at the other end.
+  // A better label: what is known only later, such as who is at the other end ...
   void Describe(std::string label);
+  // ... and what: a peer, or an application.
+  void Describe(ScopeType type, std::string label);
   bool open() const { return record_ != nullptr; }
   std::string Path() const { return record_ == nullptr ? "process" : record_->Path(); }
   ScopeRecord* record() const { return record_; }

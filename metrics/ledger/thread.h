@@ -23,6 +23,8 @@ class Thread {
 
   bool joinable() const { return thread_.joinable(); }
   std::thread::id get_id() const { return thread_.get_id(); }
+  // To send it a signal.
+  std::thread::native_handle_type native_handle() { return thread_.native_handle(); }
   // Waits for its end. Harmless when there is none.
   void Join();
 

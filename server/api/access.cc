@@ -25,6 +25,9 @@ constexpr Method kMethods[] = {
     {"/peermesh.v1.PeersService/WatchPeers", Service::kPeers, kApplicationsAndOperators},
     {"/peermesh.v1.AdminService/GetStatus", Service::kAdmin, kOperators},
     {"/peermesh.v1.AdminService/Drain", Service::kAdmin, kOperators},
+    {"/peermesh.v1.AdminService/GetLeakReport", Service::kAdmin, kOperators},
+    {"/peermesh.v1.AdminService/ListResources", Service::kAdmin, kOperators},
+    {"/peermesh.v1.AdminService/SetLedgerLevel", Service::kAdmin, kOperators},
     {"/peermesh.link.v1.LinkService/Control", Service::kLink, kPeersOnly},
     {"/peermesh.link.v1.LinkService/Data", Service::kLink, kPeersOnly},
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "peermesh/v1/admin.pb.h"
+#include "server/api/resources.h"
 #include "server/api/status.h"
 
 namespace peermesh::api {
@@ -20,8 +21,30 @@ class AdminService::Call final : public link::StreamHandler {
       return hooks_.status(
           [stream = stream_](std::string response) { stream->Reply(std::move(response)); });
     }
+    if (stream_->info().method.ends_with("/GetLeakReport"))
+      return stream_->Reply(LeakReport(*hooks_.ledger, *hooks_.auditor));
+    if (stream_->info().method.ends_with("/ListResources"))
+      return Reply(ListResources(*hooks_.ledger, *bytes));
+    if (stream_->info().method.ends_with("/SetLedgerLevel"))
+      return Reply(SetLedgerLevel(*hooks_.ledger, *bytes));
+    Drain(*bytes);
+  }
+  void OnReadEnd() override {
+    stream_->Finish(ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message")));
+  }
+  void OnClosed(const link::Closed&) override {}
+
+ private:
+  void Reply(const absl::StatusOr<std::string>& response) {
+    if (response.ok()) return stream_->Reply(*response);
+    const std::string_view why(response.status().message().data(),
+                               response.status().message().size());
+    stream_->Finish(ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", std::string(why))));
+  }
+
+  void Drain(const std::string& bytes) {
     v1::DrainRequest request;
-    if (!request.ParseFromString(*bytes)) {
+    if (!request.ParseFromString(bytes)) {
       return stream_->Finish(
           ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a DrainRequest")));
     }
@@ -40,12 +63,7 @@ class AdminService::Call final : public link::StreamHandler {
     stream_->Reply(v1::DrainResponse().SerializeAsString());
     hooks_.drain(grace);
   }
-  void OnReadEnd() override {
-    stream_->Finish(ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message")));
-  }
-  void OnClosed(const link::Closed&) override {}
 
- private:
   const Hooks& hooks_;
   const std::shared_ptr<link::Stream> stream_;
 };

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "mesh/base/time.h"
+#include "metrics/ledger/auditor.h"
 #include "server/link/stream.h"
 
 namespace peermesh::api {
@@ -25,6 +26,9 @@ class AdminService {
     std::function<void(std::function<void(std::string)>)> status;
     // Begins a drain that lasts at most so long; unset: the configured time.
     std::function<void(std::optional<Duration>)> drain;
+    // Of this process; outlive the service.
+    ledger::Ledger* ledger = nullptr;
+    const ledger::Auditor* auditor = nullptr;
   };
   explicit AdminService(Hooks hooks) : hooks_(std::move(hooks)) {}
 

@@ -3,7 +3,6 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <unistd.h>
 
 #include <mutex>
 #include <optional>
@@ -47,15 +46,12 @@ class Port {
     PM_CHECK(server_ != nullptr);  // it binds nothing, so nothing can be in its way
   }
 
-  void Take(int fd) {
+  void Take(ledger::UniqueFd fd) {
     const std::lock_guard lock(mutex_);
-    if (stopped_) {  // gRPC would leak it
-      close(fd);
-      return;
-    }
+    if (stopped_) return;  // gRPC would leak it
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
     connection.listener_fd = -1;
-    connection.fd = fd;
+    connection.fd = fd.Release();
     acceptor_->HandleNewConnection(&connection);
   }
 
@@ -162,7 +158,7 @@ absl::Status CaServer::Impl::Listen() {
   // No connection is accepted before Start, so the ports may be built in between.
   const auto bound =
       acceptor->Listen({.name = "ca", .address = options.listen, .caps = {}, .tls = true},
-                       [this](net::Accepted accepted) { public_port->Take(accepted.fd); });
+                       [this](net::Accepted accepted) { public_port->Take(std::move(accepted.fd)); });
   if (!bound.ok()) return bound.status();
   if (absl::Status status = SetAddress(*bound); !status.ok()) return status;
   const auto socket =
@@ -170,7 +166,7 @@ absl::Status CaServer::Impl::Listen() {
                         .address = "unix:" + SocketPath(),
                         .caps = net::Caps::Local(),
                         .unix_mode = 0600},
-                       [this](net::Accepted accepted) { operator_port->Take(accepted.fd); });
+                       [this](net::Accepted accepted) { operator_port->Take(std::move(accepted.fd)); });
   if (!socket.ok()) return socket.status();
 
   worker.emplace();

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
+#include <net/if.h>
 
 #include <algorithm>
 #include <charconv>
@@ -43,10 +44,21 @@ bool IsDnsName(std::string_view text) {
   }
 }
 
+// The name of an interface behind "%", as server/net takes it.
+bool IsZone(std::string_view zone) {
+  return !zone.empty() && zone.size() < IFNAMSIZ &&
+         std::all_of(zone.begin(), zone.end(), [](char c) {
+           return c > ' ' && c < 127 && std::string_view("[]:%/").find(c) == std::string_view::npos;
+         });
+}
+
 bool IsIpv6(std::string_view text) {
   in6_addr address;
-  const std::string bare(text.substr(0, text.find('%')));  // a zone may follow
-  return inet_pton(AF_INET6, bare.c_str(), &address) == 1;
+  const std::size_t percent = text.find('%');
+  if (percent != std::string_view::npos && !IsZone(text.substr(percent + 1))) return false;
+  const std::string bare(text.substr(0, percent));
+  // inet_pton would see the end of the text in a zero byte.
+  return bare.find('\0') == std::string::npos && inet_pton(AF_INET6, bare.c_str(), &address) == 1;
 }
 
 enum class Port { kRequired, kOptional };
@@ -71,12 +83,12 @@ std::optional<int> PortOf(std::string_view text, Port port_rule) {
     if (!IsDnsName(host) && !(port_rule == Port::kOptional && IsIpv6(host))) return std::nullopt;
   }
   if (!port) return port_rule == Port::kOptional ? std::optional<int>(0) : std::nullopt;
-  int number = -1;
+  unsigned number = 0;  // a signed one would take "-0"
   const auto [end, error] = std::from_chars(port->data(), port->data() + port->size(), number);
-  if (error != std::errc() || end != port->data() + port->size() || number < 0 || number > 65'535) {
+  if (error != std::errc() || end != port->data() + port->size() || number > 65'535) {
     return std::nullopt;
   }
-  return number;
+  return static_cast<int>(number);
 }
 
 // Collects what is wrong.

@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <sstream>
+#include <vector>
 
 #include "server/config/config.h"
 #include "server/config/value.h"
@@ -16,6 +19,34 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
+
+// Where the documents of a text begin, two at most. YAML::LoadAll will not do: after a comma at the
+// start of a document yaml-cpp 0.7 reads nothing and finds one more document there, without end.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  explicit DocumentStarts(const std::string& text) {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    while (starts_.size() < 2 && parser.HandleNextDocument(*this)) {
+    }
+  }
+  const std::vector<YAML::Mark>& starts() const { return starts_; }
+
+ private:
+  using Style = YAML::EmitterStyle::value;
+  void OnDocumentStart(const YAML::Mark& mark) override { starts_.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, Style) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, Style) override {}
+  void OnMapEnd() override {}
+
+  std::vector<YAML::Mark> starts_;
+};
 
 // Walks a YAML document and the schema side by side.
 class Reader {
@@ -112,14 +143,20 @@ class Reader {
 absl::StatusOr<v1::Config> ParseYaml(std::string_view text, std::string_view name) {
   Reader reader(name);
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() > 1) {
-      return reader.Error(documents[1].Mark(),
-                          "a configuration is one document. Take the line '---' out.");
+    const std::string whole(text);
+    const std::vector<YAML::Mark> starts = DocumentStarts(whole).starts();
+    if (starts.size() > 1 && starts[0].pos == starts[1].pos) {
+      return reader.Error(starts[0],
+                          "this is not YAML: nothing can begin with a comma. Take it out.");
+    }
+    if (starts.size() > 1) {
+      return reader.Error(starts[1], "a configuration is one document. Take the line '---' out.");
     }
     v1::Config config;
-    if (!documents.empty()) {
-      if (auto status = reader.ReadSection(documents[0], "", config); !status.ok()) return status;
+    if (!starts.empty()) {
+      if (auto status = reader.ReadSection(YAML::Load(whole), "", config); !status.ok()) {
+        return status;
+      }
     }
     return config;
   } catch (const YAML::Exception& error) {

@@ -8,6 +8,7 @@
 #include <grpcpp/generic/generic_stub.h>
 
 #include "server/link/bytes.h"
+#include "server/link/kinds.h"
 #include "server/link/stream.h"
 #include "server/tls/credentials.h"
 
@@ -22,6 +23,9 @@ class ClientStream final : public Stream {
              const OpenOptions& options, std::shared_ptr<StreamHandler> handler) {
     info_.method = method;
     info_.peer = options.peer;
+    const ledger::Scope process;
+    const ledger::Scope& owner = options.owner == nullptr ? process : *options.owner;
+    Book(kClientStream, ledger::Scope(owner, ledger::ScopeType::kStream, method));
     SetWriteDeadline(options.write_deadline);
     for (const auto& [key, value] : options.metadata) context_->AddMetadata(key, value);
     context_->set_initial_metadata_corked(true);

@@ -4,6 +4,7 @@
 
 #include "mesh/base/check.h"
 #include "server/link/dial_failure.h"
+#include "server/link/kinds.h"
 #include "server/link/peer_link.h"
 #include "server/tls/credentials.h"
 #include "server/wire/data.h"
@@ -15,6 +16,7 @@ using node::Lane;
 
 void PeerLink::Dial(const node::Dial& dial) {
   expected_ = dial.expected;
+  owner_.Describe("at " + dial.address);
   const auto target = TargetOf(dial.address);
   if (!target) return Fail(HandshakeFault::kBroken, DialFailure::kUnreachable);
   const auto control = OpenStream(Lane::kControl, *target, dial.expected);
@@ -23,6 +25,7 @@ void PeerLink::Dial(const node::Dial& dial) {
 }
 
 void PeerLink::AcceptControl(const std::shared_ptr<Stream>& stream) {
+  owner_.Describe(OwnerLabel(*stream->info().identity));
   {
     const std::lock_guard lock(mutex_);
     control_.stream = stream;
@@ -47,13 +50,18 @@ std::shared_ptr<Stream> PeerLink::OpenStream(Lane lane, const std::string& targe
   context_->ChannelMade();
   Stream::OpenOptions options;
   options.peer = target;
+  options.owner = &scope_;
   options.write_deadline = context_->config().write_limit;
   const auto stream = Stream::Open(
       context_->pool(), queue_, channel, lane == Lane::kControl ? kControlMethod : kDataMethod,
       std::move(options), std::make_shared<LinkSide>(context_, lane, shared_from_this()));
   // Counted for as long as it is held here.
-  std::shared_ptr<grpc::Channel> counted(
-      channel.get(), [channel, context = context_](grpc::Channel*) { context->ChannelGone(); });
+  const auto booking = std::make_shared<ledger::Handle>(ledger::Handle(kChannel, scope_));
+  std::shared_ptr<grpc::Channel> counted(channel.get(),
+                                         [channel, booking, context = context_](grpc::Channel*) {
+                                           booking->End();
+                                           context->ChannelGone();
+                                         });
   bool late = false;
   {
     const std::lock_guard lock(mutex_);
@@ -104,6 +112,7 @@ void PeerLink::OnHello(const std::string& bytes) {
                         : other ? DialFailure::kWrongPeer
                                 : DialFailure::kRejected);
   }
+  owner_.Describe(OwnerLabel(*remote));
   const std::string token = inbound() ? context_->NewToken(shared_from_this()) : hello->link_token;
   {
     const std::lock_guard lock(mutex_);
@@ -171,6 +180,7 @@ void PeerLink::UpIfComplete() {
     }
     if (control_.closed || data_.closed) return;  // whoever was told so gives up the handshake
     phase_ = Phase::kUp;
+    booking_ = ledger::Handle(kLink, scope_);
     queue_.CancelTimer(timer_);
     Enqueue(MakeUpLocked(), 1);  // before anybody can find the link up and end it
   }
@@ -208,6 +218,9 @@ void PeerLink::Fail(HandshakeFault fault, DialFailure failure) {
     const std::lock_guard lock(mutex_);
     if (!handshaking()) return;
     phase_ = Phase::kDown;
+    booking_.End(failure == DialFailure::kTimeout || fault == HandshakeFault::kHalfOpen
+                     ? ledger::Outcome::kExpired
+                     : ledger::Outcome::kError);
     queue_.CancelTimer(timer_);
     streams[0] = control_.stream;
     streams[1] = data_.stream;

@@ -5,6 +5,7 @@
 
 #include "mesh/base/check.h"
 #include "server/link/dial_failure.h"
+#include "server/link/kinds.h"
 #include "server/tls/credentials.h"
 
 namespace peermesh::link {
@@ -13,8 +14,30 @@ using node::DialFailure;
 using node::DownReason;
 using node::Lane;
 
+namespace {
+
+ledger::Outcome OutcomeOf(DownReason reason) {
+  switch (reason) {
+    case DownReason::kClosedByPeer:
+    case DownReason::kClosedByUs: return ledger::Outcome::kNormal;
+    case DownReason::kStalled: return ledger::Outcome::kExpired;
+    case DownReason::kTransport:
+    case DownReason::kProtocol: break;
+  }
+  return ledger::Outcome::kError;
+}
+
+}  // namespace
+
 PeerLink::PeerLink(std::shared_ptr<LinkContext> context, LinkId id, DialId dial, Queue& queue)
-    : context_(std::move(context)), id_(id), dial_(dial), queue_(queue) {}
+    : context_(std::move(context)),
+      id_(id),
+      dial_(dial),
+      queue_(queue),
+      owner_(ledger::Scope{}, ledger::ScopeType::kPeer, "unproven"),
+      scope_(owner_, ledger::ScopeType::kConnection,
+             "link " + std::to_string(id.value) + (dial ? ", dialled" : ", accepted")),
+      booking_(dial ? kDial : kHandshake, scope_) {}
 
 PeerLink::~PeerLink() { PM_CHECK(phase_ == Phase::kDown); }
 
@@ -124,6 +147,7 @@ void PeerLink::OnMessage(Lane lane, std::shared_ptr<const std::string> bytes) {
   {
     const std::lock_guard lock(mutex_);
     phase = phase_;
+    booking_.Touch();
     stream = At(lane).stream;
     if (lane == Lane::kData && phase != Phase::kClosing) data_.reading = false;
   }
@@ -258,6 +282,7 @@ void PeerLink::Down(DownReason reason) {
     const std::lock_guard lock(mutex_);
     if (handshaking() || phase_ == Phase::kDown) return;
     phase_ = Phase::kDown;
+    booking_.End(OutcomeOf(reason));
     queue_.CancelTimer(timer_);
     control = control_.stream;
     data = data_.stream;

@@ -27,6 +27,7 @@
 #include "mesh/limits/gcra.h"
 #include "mesh/node/effect.h"
 #include "mesh/node/input.h"
+#include "metrics/ledger/handle.h"
 #include "server/link/link_context.h"
 #include "server/link/stream.h"
 #include "server/wire/control.h"
@@ -122,8 +123,11 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   const DialId dial_;  // {} when inbound
   Queue& queue_;
   std::optional<PeerId> expected_;
+  ledger::Scope owner_;  // the peer, by name once it is known
+  ledger::Scope scope_;  // the link; ends when its streams have let go of it
 
   mutable std::mutex mutex_;
+  ledger::Handle booking_;  // on its way, then up
   Phase phase_ = Phase::kHello;
   LaneState control_, data_;
   bool joined_ = false;  // the data stream belongs to the link

@@ -4,15 +4,16 @@
 #include <grpc/support/time.h>
 #include <grpcpp/alarm.h>
 #include <grpcpp/completion_queue.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <map>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 
 #include "mesh/base/check.h"
+#include "metrics/ledger/handle.h"
+#include "metrics/ledger/thread.h"
+#include "server/link/kinds.h"
 #include "server/link/stream.h"
 
 namespace peermesh::link {
@@ -25,22 +26,31 @@ gpr_timespec After(Queue::Clock::duration delay) {
                       gpr_time_from_nanos(std::max<std::int64_t>(nanos, 0), GPR_TIMESPAN));
 }
 
+// The ledger counts from the same start, in milliseconds.
+ledger::Time ForLedger(Queue::Clock::time_point when) {
+  return ledger::Time(std::chrono::duration_cast<ledger::Duration>(when.time_since_epoch()));
+}
+
 }  // namespace
 
 // What Post and SetTimer share with the thread. One wake-up is outstanding at most, however many
 // functions wait.
 struct Queue::State final : Tag {
+  struct Work {
+    Function run;
+    ledger::Handle timer;  // none if it was posted
+  };
   std::mutex mutex;
   bool stopped = false;
   bool waking = false;  // `alarm` is set and has not come back
   // What the thread's wait takes into account; min(): it is awake.
   Clock::time_point sleeping_until = Clock::time_point::min();
-  std::vector<Function> posted;
-  std::map<std::pair<Clock::time_point, TimerId>, Function> timers;
+  std::vector<Work> posted;
+  std::map<std::pair<Clock::time_point, TimerId>, Work> timers;
   std::unordered_map<TimerId, Clock::time_point> due;
   TimerId last_timer = 0;
   grpc::Alarm alarm;
-  std::thread thread;
+  ledger::Thread thread;
 
   void Run(bool) override {
     const std::lock_guard lock(mutex);
@@ -56,10 +66,10 @@ struct Queue::State final : Tag {
   }
 
   // Takes what may run now: everything posted, and the timers that are due.
-  std::vector<Function> Take() {
+  std::vector<Work> Take() {
     const std::lock_guard lock(mutex);
     sleeping_until = Clock::time_point::min();
-    std::vector<Function> ready = std::exchange(posted, {});
+    std::vector<Work> ready = std::exchange(posted, {});
     if (timers.empty()) return ready;
     const Clock::time_point now = Clock::now();
     while (!timers.empty() && timers.begin()->first.first <= now) {
@@ -83,7 +93,7 @@ Queue::Queue(std::string name, std::unique_ptr<grpc::CompletionQueue> completion
     : name_(std::move(name)),
       completions_(std::move(completions)),
       state_(std::make_unique<State>()) {
-  state_->thread = std::thread([this] { Run(); });
+  state_->thread = ledger::Thread(name_, ledger::kThread, ledger::Scope{}, [this] { Run(); });
 }
 
 Queue::~Queue() { PM_CHECK(!state_->thread.joinable()); }
@@ -91,34 +101,36 @@ Queue::~Queue() { PM_CHECK(!state_->thread.joinable()); }
 bool Queue::Post(Function function) {
   const std::lock_guard lock(state_->mutex);
   if (state_->stopped) return false;
-  state_->posted.push_back(std::move(function));
+  state_->posted.push_back({std::move(function), {}});
   state_->Wake(completions_.get());
   return true;
 }
 
-Queue::TimerId Queue::SetTimer(Clock::time_point when, Function function) {
+Queue::TimerId Queue::SetTimer(Clock::time_point when, Function function, ledger::Site birth) {
+  ledger::Handle timer(kTimer, ledger::Scope{}, birth);
+  timer.SetDeadline(ForLedger(when));
   const std::lock_guard lock(state_->mutex);
   if (state_->stopped) return 0;
   const TimerId id = ++state_->last_timer;
-  state_->timers.emplace(std::pair(when, id), std::move(function));
+  state_->timers.emplace(std::pair(when, id), State::Work{std::move(function), std::move(timer)});
   state_->due.emplace(id, when);
   if (when < state_->sleeping_until) state_->Wake(completions_.get());
   return id;
 }
 
 void Queue::CancelTimer(TimerId timer) {
-  Function dropped;  // destroyed outside the lock: it may hold the last reference to anything
+  State::Work dropped;  // destroyed outside the lock: it may hold the last reference to anything
   const std::lock_guard lock(state_->mutex);
   const auto found = state_->due.find(timer);
   if (found == state_->due.end()) return;
   const auto entry = state_->timers.find({found->second, timer});
   dropped = std::move(entry->second);
+  dropped.timer.End(ledger::Outcome::kCancelled);
   state_->timers.erase(entry);
   state_->due.erase(found);
 }
 
 void Queue::Run() {
-  pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
   while (true) {
     const Clock::time_point until = state_->Sleep();
     const gpr_timespec deadline = until == Clock::time_point::max()
@@ -128,12 +140,15 @@ void Queue::Run() {
     bool ok = false;
     const auto event = completions_->AsyncNext(&tag, &ok, deadline);
     if (event == grpc::CompletionQueue::SHUTDOWN) return;
-    std::vector<Function> ready = state_->Take();
+    std::vector<State::Work> ready = state_->Take();
     if (event == grpc::CompletionQueue::GOT_EVENT) {
       Returned(static_cast<Tag*>(tag));
       static_cast<Tag*>(tag)->Run(ok);
     }
-    for (Function& function : ready) std::exchange(function, nullptr)();
+    for (State::Work& work : ready) {
+      std::exchange(work.run, nullptr)();
+      work.timer.End();
+    }
   }
 }
 
@@ -144,7 +159,7 @@ void Queue::Stop() {
     state_->stopped = true;
     completions_->Shutdown();
   }
-  state_->thread.join();
+  state_->thread.Join();
   state_->timers.clear();
   state_->due.clear();
   state_->posted.clear();

@@ -31,6 +31,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "metrics/ledger/site.h"
+
 namespace grpc {
 class CompletionQueue;
 }  // namespace grpc
@@ -79,7 +81,9 @@ class Queue {
   // queue is stopped.
   bool Post(Function function);
   // Runs `function` on the queue's thread at `when` or a little later, unless cancelled.
-  TimerId SetTimer(Clock::time_point when, Function function);
+  // Booked in the ledger with the place that asks for it.
+  TimerId SetTimer(Clock::time_point when, Function function,
+                   ledger::Site birth = ledger::Site::Here());
   // A timer that fires at this moment may still run. 0 and timers that are gone are ignored.
   void CancelTimer(TimerId timer);
 

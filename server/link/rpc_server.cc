@@ -5,7 +5,6 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -14,11 +13,12 @@
 #include <map>
 #include <mutex>
 #include <set>
-#include <thread>
 #include <utility>
 
 #include "mesh/base/check.h"
+#include "metrics/ledger/thread.h"
 #include "server/link/cut.h"
+#include "server/link/kinds.h"
 #include "server/link/server_stream.h"
 #include "server/tls/credentials.h"
 #include "server/wire/errors.h"
@@ -59,25 +59,34 @@ class CancelCounter {
 class Watchdog {
  public:
   Watchdog(Duration limit, std::function<void()> on_late)
-      : thread_([this, limit, on_late = std::move(on_late)] {
-          std::unique_lock lock(mutex_);
-          if (!over_changed_.wait_for(lock, limit, [this] { return over_; })) on_late();
-        }) {}
+      : thread_("pm-watchdog", ledger::kThread, ledger::Scope{},
+                [this, limit, on_late = std::move(on_late)] {
+                  std::unique_lock lock(mutex_);
+                  if (!over_changed_.wait_for(lock, limit, [this] { return over_; })) on_late();
+                }) {}
   ~Watchdog() {
     {
       const std::lock_guard lock(mutex_);
       over_ = true;
     }
     over_changed_.notify_all();
-    thread_.join();
+    thread_.Join();
   }
 
  private:
   std::mutex mutex_;
   std::condition_variable over_changed_;
   bool over_ = false;
-  std::thread thread_;
+  ledger::Thread thread_;
 };
+
+// "Exchange, orders by grpc-python/1.51.1": what a person looks for.
+std::string LabelOf(const CallInfo& info) {
+  std::string label = info.method.substr(info.method.rfind('/') + 1);
+  if (!info.client.empty()) label.append(", ").append(info.client);
+  if (!info.library.empty()) label.append(" by ").append(info.library);
+  return label;
+}
 
 }  // namespace
 
@@ -117,18 +126,17 @@ class RpcServer::Impl {
     return absl::OkStatus();
   }
 
-  void HandOver(int fd) {
+  void HandOver(ledger::UniqueFd fd) {
     const std::lock_guard lock(mutex_);
     if (stopping_) {
       ++late_descriptors_;
-      close(fd);
       return;
     }
-    if (std::string at = AcceptedAt(fd); !at.empty() && listeners_.size() < kMaxListeners) {
+    if (std::string at = AcceptedAt(fd.get()); !at.empty() && listeners_.size() < kMaxListeners) {
       listeners_.insert(std::move(at));
     }
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
-    connection.fd = fd;
+    connection.fd = fd.Release();
     acceptor_->HandleNewConnection(&connection);
   }
 
@@ -206,6 +214,7 @@ class RpcServer::Impl {
   void Dispatch(const std::shared_ptr<ServerStream>& stream) {
     ++calls_;
     const absl::Status arrived = stream->Arrive(options_.credentials != nullptr);
+    Book(*stream);
     if (!arrived.ok()) {
       ++unauthenticated_;
       stream->Finish(wire::MakeError(wire::Code::kUnauthenticated, "CERTIFICATE_REQUIRED",
@@ -214,6 +223,16 @@ class RpcServer::Impl {
     }
     options_.on_call(stream);
     stream->RefuseUnlessTaken();
+  }
+
+  void Book(ServerStream& stream) {
+    const CallInfo& info = stream.info();
+    std::string label = LabelOf(info);
+    const bool unary = options_.is_unary && options_.is_unary(info.method);
+    stream.BookAs(unary ? kServerCall : kServerStream,
+                  options_.scope_of
+                      ? options_.scope_of(info, std::move(label))
+                      : ledger::Scope({}, ledger::ScopeType::kStream, std::move(label)));
   }
 
   void Ended(const CallInfo& info, const Closed& closed) {
@@ -270,7 +289,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(RpcServerOptions opt
 RpcServer::RpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RpcServer::~RpcServer() { impl_->Shutdown(Duration::zero()); }
 
-void RpcServer::HandOver(int fd) { impl_->HandOver(fd); }
+void RpcServer::HandOver(ledger::UniqueFd fd) { impl_->HandOver(std::move(fd)); }
 void RpcServer::SetServing(bool serving) { impl_->SetServing(serving); }
 void RpcServer::Shutdown(Duration grace) { impl_->Shutdown(grace); }
 QueuePool& RpcServer::pool() { return impl_->pool(); }

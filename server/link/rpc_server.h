@@ -33,6 +33,7 @@
 #include "absl/status/statusor.h"
 #include "mesh/base/limits.h"
 #include "mesh/base/time.h"
+#include "metrics/ledger/fd.h"
 #include "server/link/queue.h"
 #include "server/link/stream.h"
 
@@ -68,6 +69,11 @@ struct RpcServerOptions {
   std::vector<grpc::Service*> services;
   // A call, on its queue's thread: Accept or Finish it before returning.
   std::function<void(const std::shared_ptr<Stream>&)> on_call;
+  // The scope in which a call of that label is booked, below that of its connection. Unset: below
+  // the process.
+  std::function<ledger::Scope(const CallInfo& info, std::string label)> scope_of;
+  // Whether calls of the method are unary and so end soon. Unset: none.
+  std::function<bool(const std::string& method)> is_unary;
   // This connection cancels too much (`peer` as in CallInfo). On a queue's thread, once for each
   // window.
   std::function<void(const std::string& peer)> on_abuse;
@@ -94,8 +100,8 @@ class RpcServer {
   RpcServer(const RpcServer&) = delete;
   RpcServer& operator=(const RpcServer&) = delete;
 
-  // A connection, ready to use (net::Accepted). Owns `fd` from here on.
-  void HandOver(int fd);
+  // A connection, ready to use (net::Accepted).
+  void HandOver(ledger::UniqueFd fd);
   // What grpc.health.v1 answers for the server and for each of its services; not serving at first.
   void SetServing(bool serving);
   // Takes no more calls, waits `grace` for those there are, cancels what is left, stops the queues.

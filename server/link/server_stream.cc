@@ -25,6 +25,10 @@ absl::Status ServerStream::Arrive(bool tls) {
   if (const auto label = metadata.find("peermesh-client"); label != metadata.end()) {
     info_.client.assign(label->second.data(), std::min(label->second.size(), kMaxClientLabelBytes));
   }
+  if (const auto agent = metadata.find("user-agent"); agent != metadata.end()) {
+    const std::string_view text(agent->second.data(), agent->second.size());
+    info_.library = text.substr(0, std::min(text.find(' '), kMaxClientLabelBytes));
+  }
   Begin(nullptr);
   if (!tls) return absl::OkStatus();
   absl::StatusOr<identity::Identity> identity = RemoteIdentity();

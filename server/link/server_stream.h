@@ -26,6 +26,8 @@ class ServerStream final : public Stream {
   // The call is here. UNAUTHENTICATED if it came over TLS and its certificate does not say who it
   // is.
   absl::Status Arrive(bool tls);
+  // In a scope of its own, below that of its connection.
+  void BookAs(ledger::Kind kind, ledger::Scope scope) { Book(kind, std::move(scope)); }
   // Answers UNIMPLEMENTED if nobody accepted or finished it.
   void RefuseUnlessTaken();
 

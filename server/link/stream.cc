@@ -4,11 +4,23 @@
 
 #include "mesh/base/check.h"
 #include "server/link/cut.h"
+#include "server/link/kinds.h"
 
 namespace peermesh::link {
 namespace {
 
 constexpr int kCancelledCode = 1;  // grpc::StatusCode::CANCELLED
+
+ledger::Outcome OutcomeOf(const Closed& closed) {
+  switch (closed.cause) {
+    case CloseCause::kFinished:
+      return closed.code == 0 ? ledger::Outcome::kNormal : ledger::Outcome::kError;
+    case CloseCause::kStalled: return ledger::Outcome::kExpired;
+    case CloseCause::kBroken:
+    case CloseCause::kCancelled: break;
+  }
+  return ledger::Outcome::kCancelled;
+}
 
 }  // namespace
 
@@ -29,6 +41,12 @@ Stream::Stream(QueuePool& pool, Queue& queue, bool server)
 }
 
 Stream::~Stream() { PM_CHECK(outstanding_ == 0); }
+
+void Stream::Book(ledger::Kind kind, ledger::Scope scope, ledger::Site birth) {
+  const std::lock_guard lock(mutex_);
+  scope_ = std::move(scope);
+  booking_ = ledger::Handle(kind, scope_, birth);
+}
 
 void Stream::Begin(std::shared_ptr<StreamHandler> handler) {
   handler_ = std::move(handler);
@@ -119,6 +137,8 @@ void Stream::CancelFor(CloseCause cause, std::string why) {
     if (cancelled_ || outstanding_ == 0) return;
     cancelled_ = cause;
     cancel_reason_ = std::move(why);
+    booking_.End(OutcomeOf({.cause = cause}));
+    booking_ = ledger::Handle(kCancelledCall, scope_);  // from now on it has to come back
     todo = NextLocked();
     todo.cancel = true;
   }
@@ -197,6 +217,11 @@ void Stream::Release() {
   if (closed.code == 0) closed = Ending();
   if (handler_ != nullptr) std::exchange(handler_, nullptr)->OnClosed(closed);
   Drop(closed);
+  {
+    const std::lock_guard lock(mutex_);
+    booking_.End(OutcomeOf(closed));
+    scope_.End();
+  }
   pool_.Leave(this);
 }
 

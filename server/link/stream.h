@@ -36,6 +36,8 @@
 #include "absl/status/statusor.h"
 #include "mesh/base/time.h"
 #include "mesh/identity/identity.h"
+#include "metrics/ledger/handle.h"
+#include "metrics/ledger/scope.h"
 #include "server/link/queue.h"
 #include "server/wire/errors.h"
 
@@ -56,6 +58,7 @@ struct CallInfo {
   std::optional<identity::Identity> identity;  // from TLS; none on unix sockets
   std::string
       client;  // metadata `peermesh-client`: a label, never a right; at most kMaxClientLabelBytes
+  std::string library;  // "grpc-python/1.51.1": first word of `user-agent`, bounded likewise
 };
 inline constexpr std::size_t kMaxClientLabelBytes = 64;  // what a table can show
 
@@ -94,7 +97,8 @@ class StreamHandler {
 class Stream : public std::enable_shared_from_this<Stream> {
  public:
   struct OpenOptions {
-    std::string peer;  // CallInfo::peer, for the table
+    std::string peer;                      // CallInfo::peer, for the table
+    const ledger::Scope* owner = nullptr;  // whose it is; null: the process's
     std::vector<std::pair<std::string, std::string>> metadata;
     std::optional<Duration> write_deadline = kWriteDeadline;
   };
@@ -138,6 +142,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   void CutIfCancelled();
 
   StreamRow Row() const;
+  // Where what is made on behalf of the call is booked. For whoever takes the call and within
+  // callbacks: it ends after the last one.
+  const ledger::Scope& scope() const { return scope_; }
 
  protected:
   enum class Op : std::uint8_t { kRead, kWrite, kFinish, kDone };
@@ -163,6 +170,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // connection.
   virtual void Drop(const Closed& closed) = 0;
 
+  // Once.
+  void Book(ledger::Kind kind, ledger::Scope scope, ledger::Site birth = ledger::Site::Here());
   // The stream is live; one operation has been started (kDone, kFinish) that returns at its end.
   void Begin(std::shared_ptr<StreamHandler> handler);
   bool taken() const { return handler_ != nullptr; }
@@ -188,7 +197,9 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::shared_ptr<StreamHandler> handler_;  // set before the first operation, reset after the last
 
   mutable std::mutex mutex_;  // never held while the handler or gRPC is called
-  int outstanding_ = 0;       // tags
+  ledger::Scope scope_;
+  ledger::Handle booking_;
+  int outstanding_ = 0;  // tags
   bool reading_ = false, no_more_reads_ = false;
   bool writing_ = false, no_more_writes_ = false;
   bool half_close_ = false, half_closing_ = false;  // asked for, begun

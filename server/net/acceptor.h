@@ -16,6 +16,8 @@
 //  * A dup() of each connection is kept: shutdown() on it is the only way to cut a connection gRPC
 //    holds. It is closed when the connection ends, which the kernel tells without our reading.
 //  * A refused connection is reset, not closed: it must not leave a TIME_WAIT entry behind.
+//  * Each connection is a scope of the ledger below the one of whoever is at the other end, whose
+//    name comes with Identify(). What is made on its behalf is booked there (ScopeFor).
 //
 // An attacker from one address gets `max_per_address` connections, `handshakes.burst` at once, and
 // no more; from many addresses it can fill `max_connections` of this listener and nothing of
@@ -37,6 +39,8 @@
 #include "absl/status/statusor.h"
 #include "mesh/base/id.h"
 #include "mesh/base/time.h"
+#include "metrics/ledger/fd.h"
+#include "metrics/ledger/scope.h"
 #include "server/net/admission.h"
 
 namespace peermesh::net {
@@ -50,9 +54,10 @@ struct ListenOptions {
   bool tls = false;           // only a ClientHello that offers TLS 1.3 is handed over
 };
 
-// A new connection. The receiver owns `fd`: non-blocking, close-on-exec, TCP_NODELAY.
+// A new connection. The receiver owns `fd`: non-blocking, close-on-exec, TCP_NODELAY. Until the
+// connection ends it is booked as handed over; gRPC takes `fd.Release()`.
 struct Accepted {
-  int fd = -1;
+  ledger::UniqueFd fd;
   ConnectionId id;
   // As grpc::ServerContext::peer() shows it: "ipv4:192.0.2.1:5000", "ipv6:%5B::1%5D:5000", "unix:".
   std::string peer;
@@ -130,6 +135,13 @@ class Acceptor {
   // By the text of `Accepted::peer`. Nothing for unix sockets: all their clients have the same
   // text.
   std::optional<ConnectionId> FindByPeer(const std::string& peer) const;
+
+  // Who is at the other end, known from the handshake: a peer or a client, by name.
+  void Identify(ConnectionId id, ledger::ScopeType type, std::string label);
+  // A scope below the one of the connection `peer` came by. On unix sockets, where all have the
+  // same text, below the one of the listener of that name; of the process if there is none.
+  ledger::Scope ScopeFor(const std::string& listener, const std::string& peer,
+                         ledger::ScopeType type, std::string label) const;
 
   std::vector<ConnectionInfo> Connections() const;
   std::vector<ListenerStats> Stats() const;

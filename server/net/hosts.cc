@@ -21,11 +21,22 @@ absl::Status Bad(std::string_view text, std::string_view what) {
       text.substr(0, kMaxAddressBytes), what));
 }
 
+// The name of an interface behind "%": what Linux allows, less what would end the address.
+bool IsZone(std::string_view zone) {
+  return !zone.empty() && zone.size() < IFNAMSIZ &&
+         std::all_of(zone.begin(), zone.end(), [](char c) {
+           return c > ' ' && c < 127 && std::string_view("[]:%/").find(c) == std::string_view::npos;
+         });
+}
+
 bool IsIpv6(std::string_view host) {
   in6_addr address;
   // A zone ("%eth0") is for the kernel, not for inet_pton.
-  const std::string bare(host.substr(0, host.find('%')));
-  return inet_pton(AF_INET6, bare.c_str(), &address) == 1;
+  const std::size_t percent = host.find('%');
+  if (percent != std::string_view::npos && !IsZone(host.substr(percent + 1))) return false;
+  const std::string bare(host.substr(0, percent));
+  // inet_pton would see the end of the text in a zero byte.
+  return bare.find('\0') == std::string::npos && inet_pton(AF_INET6, bare.c_str(), &address) == 1;
 }
 
 bool IsNameOrIpv4(std::string_view host) {

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "server/net/hosts.h"
+#include "server/net/kinds.h"
 
 namespace peermesh::net {
 namespace {
@@ -43,25 +44,15 @@ absl::Status Failed(const std::string& address, int error) {
   }
 }
 
-// Closes on the way out unless released.
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
+ledger::UniqueFd MakeSocket(int family, ledger::Kind kind,
+                            ledger::Site site = ledger::Site::Here()) {
+  return ledger::UniqueFd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), kind,
+                          ledger::Scope{}, site);
+}
 
 bool SomebodyAnswers(const sockaddr_un& name) {
-  const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (probe.get() < 0) return true;  // cannot know: leave the file alone
+  const ledger::UniqueFd probe = MakeSocket(AF_UNIX, ledger::kBriefFd);
+  if (!probe) return true;  // cannot know: leave the file alone
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0) return true;
   return errno != ECONNREFUSED;  // EAGAIN: its backlog is full, so it lives
 }
@@ -94,8 +85,8 @@ absl::StatusOr<ListeningSocket> OpenUnix(const std::string& address, unsigned mo
   }
   std::memcpy(name.sun_path, result.unix_path.data(), result.unix_path.size());
   if (absl::Status status = RemoveStale(address, name); !status.ok()) return status;
-  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (fd.get() < 0) return Failed(address, errno);
+  ledger::UniqueFd fd = MakeSocket(AF_UNIX, kListenerFd);
+  if (!fd) return Failed(address, errno);
   // Before bind: the file is never wider open than asked, whatever the umask. After it: nor
   // narrower.
   struct stat info;
@@ -107,7 +98,7 @@ absl::StatusOr<ListeningSocket> OpenUnix(const std::string& address, unsigned mo
   }
   result.device = info.st_dev;
   result.inode = info.st_ino;
-  result.fd = fd.release();
+  result.fd = std::move(fd);
   return result;
 }
 
@@ -126,8 +117,8 @@ absl::StatusOr<std::string> BoundAddress(int fd, const std::string& wanted) {
 }
 
 absl::StatusOr<ListeningSocket> OpenResolved(const std::string& wanted, const addrinfo& where) {
-  Fd fd(socket(where.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (fd.get() < 0) return Failed(wanted, errno);
+  ledger::UniqueFd fd = MakeSocket(where.ai_family, kListenerFd);
+  if (!fd) return Failed(wanted, errno);
   const int one = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (where.ai_family == AF_INET6) {
@@ -142,11 +133,11 @@ absl::StatusOr<ListeningSocket> OpenResolved(const std::string& wanted, const ad
   if (!address.ok()) return address.status();
   ListeningSocket result;
   result.address = *std::move(address);
-  result.fd = fd.release();
+  result.fd = std::move(fd);
   return result;
 }
 
-bool HasIpv6() { return Fd(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)).get() >= 0; }
+bool HasIpv6() { return static_cast<bool>(MakeSocket(AF_INET6, ledger::kBriefFd)); }
 
 absl::StatusOr<ListeningSocket> OpenTcp(const std::string& address) {
   auto parsed = ParseHostPort(address);
@@ -214,9 +205,8 @@ absl::StatusOr<ListeningSocket> OpenListener(const std::string& address, unsigne
 }
 
 void CloseListener(ListeningSocket& socket) {
-  if (socket.fd < 0) return;
-  close(socket.fd);
-  socket.fd = -1;
+  if (!socket.fd) return;
+  socket.fd.Close();
   if (socket.unix_path.empty()) return;
   struct stat info;
   const bool ours = lstat(socket.unix_path.c_str(), &info) == 0 && info.st_dev == socket.device &&
@@ -232,10 +222,9 @@ void SetConnectionOptions(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
 }
 
-void Refuse(int fd) {
+void Refuse(ledger::UniqueFd fd) {
   const linger reset{1, 0};
-  setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-  close(fd);
+  setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 }
 
 std::string PeerText(const sockaddr_storage& address, socklen_t length) {

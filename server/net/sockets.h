@@ -10,11 +10,12 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "metrics/ledger/fd.h"
 
 namespace peermesh::net {
 
 struct ListeningSocket {
-  int fd = -1;
+  ledger::UniqueFd fd;
   std::string address;    // as bound: "host:port" or "unix:/path"
   std::string unix_path;  // empty for TCP
   dev_t device = 0;       // of the socket file, so that only our own is ever removed
@@ -30,7 +31,7 @@ void CloseListener(ListeningSocket& socket);
 // Does nothing to unix sockets.
 void SetConnectionOptions(int fd);
 // Resets instead of closing: no TIME_WAIT entry stays behind.
-void Refuse(int fd);
+void Refuse(ledger::UniqueFd fd);
 
 // As grpc::ServerContext::peer() shows the remote address.
 std::string PeerText(const sockaddr_storage& address, socklen_t length);

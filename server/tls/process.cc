@@ -113,7 +113,7 @@ absl::Status InitProcess(Signals signals) {
   if (signals == Signals::kBlock) {
     sigset_t mask;
     sigemptyset(&mask);
-    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, number);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&mask, number);
     if (pthread_sigmask(SIG_BLOCK, &mask, nullptr) != 0) {
       return absl::InternalError("Signals cannot be blocked. Report this system.");
     }

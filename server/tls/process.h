@@ -19,7 +19,7 @@ using GrpcLogSink = std::function<void(GrpcSeverity severity, std::string_view f
 
 enum class Signals {
   kLeave,  // programs that end at ^C like any other
-  kBlock,  // SIGINT, SIGTERM, SIGHUP blocked in all threads; main takes them with signalfd
+  kBlock,  // SIGINT, SIGTERM, SIGHUP, SIGUSR1 blocked in all threads; main takes them with signalfd
 };
 
 // More than all caps on connections together; the default of 1,024 is for programs that select().

@@ -21,6 +21,7 @@ Rule From(const pb::Hello& in, ReceivedControl& out) {
   if (in.software().size() > kMaxSoftwareBytes) return Rule::kValue;
   if (!in.link_token().empty() && in.link_token().size() != kLinkTokenBytes) return Rule::kToken;
   if (in.version_min() > in.version_max()) return Rule::kValue;
+  if (in.epoch() == 0) return Rule::kValue;  // nobody numbers under it; the node relies on that
   Hello hello;
   hello.mesh_id = in.mesh_id();
   hello.version_min = in.version_min();

@@ -237,17 +237,46 @@ TEST_F(AuditorTest, ALibraryThatStaysAboveItsBaselineIsNoLeak) {
   EXPECT_THAT(auditor_.verdicts(), IsEmpty());
 }
 
+TEST_F(AuditorTest, WhatALibraryHoldsForWhatIsBookedIsNoExcess) {
+  const Kind channel = ledger_.Register(StandsFor("fd_socket", Owned("channel")));
+  kernel_.emplace();
+  Pass(660s);
+  std::vector<Handle> channels;
+  for (int i = 0; i < 40; ++i) {
+    kernel_->descriptors.push_back({i, "socket:[" + std::to_string(i) + "]", 0});
+    channels.push_back(Handle(ledger_, channel, Scope{}));
+    Pass(60s);
+  }
+  EXPECT_THAT(auditor_.verdicts(), IsEmpty());
+  EXPECT_EQ(auditor_.TakeSnapshot().unclaimed.at("fd_socket"), 0u);
+  // The same without a booking is.
+  for (int i = 0; i < 30; ++i) {
+    kernel_->descriptors.push_back({100 + i, "socket:[" + std::to_string(100 + i) + "]", 0});
+    Pass(60s);
+  }
+  ASSERT_THAT(Found(), SizeIs(1));
+  EXPECT_EQ(Found()[0].rule, Rule::kKernelExcess);
+  EXPECT_EQ(Found()[0].count, 30u);
+}
+
+TEST_F(AuditorTest, ACountKeptElsewhereSaysWhere) {
+  rpcs_ = {{"session", 3, 2, "the node"}};
+  Pass(70s);
+  ASSERT_THAT(Found(), SizeIs(1));
+  EXPECT_EQ(Found()[0].because, "the node counts 3 of them, the ledger 2");
+}
+
 TEST_F(AuditorTest, ACallThatOnlyGrpcKnowsIsASkew) {
   rpcs_ = {{"rpc_server", 5, 5}};
   Pass(120s);
   for (int i = 0; i < 60; ++i) {  // never of the same moment
-    rpcs_[0].by_grpc = 5 + i % 3;
+    rpcs_[0].elsewhere = 5 + i % 3;
     Pass(4s);
   }
   EXPECT_THAT(auditor_.verdicts(), IsEmpty());
-  rpcs_[0].by_grpc = 5;
+  rpcs_[0].elsewhere = 5;
   Pass(2s);
-  rpcs_[0].by_grpc = 7;
+  rpcs_[0].elsewhere = 7;
   Pass(70s);
   ASSERT_THAT(Found(), SizeIs(1));
   EXPECT_EQ(Found()[0].rule, Rule::kRpcSkew);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -188,6 +189,55 @@ TEST_F(ProcessTest, DiesWithItsParent) {
   EXPECT_TRUE(WIFEXITED(how));
   EXPECT_EQ(WEXITSTATUS(how), 0) << "an orderly stop";
   prctl(PR_SET_CHILD_SUBREAPER, 0);
+}
+
+identity::Token TokenIn(const std::string& path) {
+  std::ifstream file(path);
+  std::string text;
+  std::getline(file, text);
+  const auto token = identity::ParseToken(text);
+  EXPECT_TRUE(token.ok()) << path << ": " << token.status();
+  return token.ok() ? *token : identity::Token{};
+}
+
+TEST_F(ProcessTest, PeersThatStartTogetherFindATokenEachUntilTheyHaveJoined) {
+  const std::string tokens = directory_ + "/tokens";
+  const auto flags = Flags({"--init", "--bootstrap-tokens", tokens, "--bootstrap-peer", "alpha",
+                            "--bootstrap-peer", "beta"});
+  std::string unused;
+  {
+    Process ca(flags);
+    ASSERT_TRUE(ca.Ready().is_object()) << ca.Errors();
+    struct stat file {};
+    ASSERT_EQ(stat((tokens + "/alpha.token").c_str(), &file), 0);
+    EXPECT_EQ(file.st_mode & 0777, 0600u);
+    unused = TokenIn(tokens + "/beta.token").id;
+    const auto alpha = TokenIn(tokens + "/alpha.token");
+    const auto key = tls::PrivateKey::Make();
+    EXPECT_FALSE(Enrol(alpha, key, {.name = "gamma", .hosts = {}}).ok()) << "its name is fixed";
+    EXPECT_TRUE(Enrol(alpha, key, {.name = "alpha", .hosts = {}}).ok());
+    ca.Signal(SIGTERM);
+    EXPECT_EQ(ca.Wait(), 0) << ca.Errors();
+  }
+  Process ca(flags);
+  const auto ready = ca.Ready();
+  ASSERT_TRUE(ready.is_object()) << ca.Errors();
+  EXPECT_FALSE(std::filesystem::exists(tokens + "/alpha.token")) << "it has joined";
+  const auto beta = TokenIn(tokens + "/beta.token");
+  EXPECT_NE(beta.id, unused);
+  EXPECT_EQ(Operator(ready["socket"]).Describe(unused).state(), v1::TOKEN_STATE_REVOKED);
+  EXPECT_TRUE(Enrol(beta, tls::PrivateKey::Make(), {.name = "beta", .hosts = {}}).ok());
+}
+
+TEST_F(ProcessTest, TokensForNoPeerOrForNoNameAreWrongUsage) {
+  Process nobody(Flags({"--init", "--bootstrap-tokens", directory_ + "/tokens"}));
+  EXPECT_EQ(nobody.Wait(), 2);
+  Process nowhere(Flags({"--init", "--bootstrap-peer", "alpha"}));
+  EXPECT_EQ(nowhere.Wait(), 2);
+  Process no_name(Flags(
+      {"--init", "--bootstrap-tokens", directory_ + "/tokens", "--bootstrap-peer", "../alpha"}));
+  EXPECT_EQ(no_name.Wait(), 2);
+  EXPECT_THAT(no_name.Errors(), HasSubstr("../alpha"));
 }
 
 // How many certificates were issued, read behind the CA's back.

@@ -52,9 +52,9 @@ TEST_F(ValidateTest, ListenAddressesHaveAHostAndAPort) {
                              "db_1.mesh.svc:7443"}) {
       Accepts(path, good);
     }
-    for (const char* bad :
-         {"7443", "[::]", "::1:7443", ":7443", "host:", "host:x", "host:65536", "host:-1", "[zz]:1",
-          "[::1]7443", "[::1", "a b:1", "a..b:1", "host:1 ", "host: 1", "-a:1"}) {
+    for (const char* bad : {"7443", "[::]", "::1:7443", ":7443", "host:", "host:x", "host:65536",
+                            "host:-1", "host:-0", "[zz]:1", "[::1]7443", "[::1", "a b:1", "a..b:1",
+                            "host:1 ", "host: 1", "-a:1", "[fe80::1%]:1", "[fe80::1%a b]:1"}) {
       Refuses(path, bad);
     }
   }

@@ -103,6 +103,12 @@ TEST(ParseYamlTest, TextThatIsNotYamlIsRefusedWithItsLine) {
   EXPECT_THAT(ErrorOf("name: *nobody\n"), HasSubstr("not YAML"));
 }
 
+TEST(ParseYamlTest, ATextThatBeginsWithACommaIsRefusedAndNotReadForEver) {
+  for (const char* text : {",", ",lo#::", ", name: a"}) {
+    EXPECT_THAT(ErrorOf(text), HasSubstr("peermesh.yaml:1: this is not YAML")) << text;
+  }
+}
+
 TEST(ParseYamlTest, TwoDocumentsAreRefused) {
   EXPECT_THAT(ErrorOf("name: a\n---\nname: b\n"), HasSubstr("a configuration is one document."));
 }

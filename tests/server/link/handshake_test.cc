@@ -143,21 +143,18 @@ TEST_F(HandshakeTest, APeerOfAnotherMeshIsRejectedByTls) {
 
 TEST_F(HandshakeTest, WhoeverAcceptsAndSaysNothingTimesOut) {
   auto acceptor = *net::Acceptor::Create();
-  Watched<std::vector<int>> held;
+  Watched<std::vector<net::Accepted>> held;
   net::ListenOptions listen;
   listen.name = "mute";
   listen.address = "127.0.0.1:0";
   const auto address = acceptor->Listen(listen, [&](net::Accepted accepted) {
-    held.With([&](auto& fds) { fds.push_back(accepted.fd); });
+    held.With([&](auto& all) { all.push_back(std::move(accepted)); });
   });
   ASSERT_TRUE(address.ok());
   acceptor->Start();
   TestPeer alpha(mesh_, Impatient("alpha"));
   EXPECT_EQ(FailureOf(alpha, alpha.Dial(*address)), DialFailure::kTimeout);
   acceptor->Stop();
-  held.With([](auto& fds) {
-    for (const int fd : fds) close(fd);
-  });
 }
 
 TEST_F(HandshakeTest, AHelloByHandMakesALink) {

@@ -32,7 +32,7 @@ TestServer::TestServer(RpcServerOptions options, const std::string& address) {
   listen.address = address;
   listen.caps = net::Caps::Local();
   const auto bound =
-      acceptor_->Listen(listen, [this](net::Accepted accepted) { rpc_->HandOver(accepted.fd); });
+      acceptor_->Listen(listen, [this](net::Accepted accepted) { rpc_->HandOver(std::move(accepted.fd)); });
   EXPECT_TRUE(bound.ok()) << bound.status();
   address_ = *bound;
   acceptor_->Start();

@@ -10,6 +10,7 @@
 
 #include "peermesh/v1/messaging.grpc.pb.h"
 #include "peermesh/v1/peers.grpc.pb.h"
+#include "server/net/kinds.h"
 #include "tests/server/link/handlers.h"
 #include "tests/server/link/harness.h"
 
@@ -91,7 +92,7 @@ TEST_F(RpcServerTest, ADescriptorThatComesTooLateIsClosed) {
   server_->Stop();
   int pair[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-  server_->rpc().HandOver(pair[0]);
+  server_->rpc().HandOver({pair[0], net::kConnectionFd, ledger::Scope{}});
   char byte = 0;
   EXPECT_EQ(read(pair[1], &byte, 1), 0) << "end of file";
   EXPECT_EQ(server_->rpc().stats().late_descriptors, 1u);

@@ -32,7 +32,7 @@ TEST_F(AcceptorTest, HandsOverAConnectionThatIsReadyForGrpc) {
   acceptor_->Start();
   const Client client = Client::To(address);
   ASSERT_TRUE(inbox_.WaitFor(1));
-  const Accepted accepted = inbox_.at(0);
+  const Inbox::Seen accepted = inbox_.at(0);
   EXPECT_EQ(accepted.peer, "ipv4:127.0.0.1:" + LocalAddress(client.fd()));
   EXPECT_TRUE(accepted.id);
   EXPECT_NE(fcntl(accepted.fd, F_GETFL) & O_NONBLOCK, 0);
@@ -167,7 +167,7 @@ TEST_F(AcceptorTest, CutEndsTheConnectionForBothSides) {
   acceptor_->Start();
   Client client = Client::To(address);
   ASSERT_TRUE(inbox_.WaitFor(1));
-  const Accepted accepted = inbox_.at(0);
+  const Inbox::Seen accepted = inbox_.at(0);
   EXPECT_TRUE(acceptor_->Cut(accepted.id));
   EXPECT_TRUE(client.SeesEnd());
   char byte;
@@ -317,7 +317,7 @@ TEST_F(AcceptorTest, StopLeavesConnectionsToTheirHolders) {
   const Client client = Client::To(address);
   ASSERT_TRUE(inbox_.WaitFor(1));
   acceptor_->Stop();
-  const Accepted accepted = inbox_.at(0);
+  const Inbox::Seen accepted = inbox_.at(0);
   EXPECT_EQ(send(client.fd(), "x", 1, MSG_NOSIGNAL), 1);
   pollfd watch{accepted.fd, POLLIN, 0};
   ASSERT_EQ(poll(&watch, 1, static_cast<int>(std::chrono::milliseconds(kPatience).count())), 1);

@@ -43,11 +43,11 @@ class GrpcAcceptorTest : public ::testing::Test {
         acceptor_->Listen({"test", address, Caps::Local(), 0600}, [this](Accepted accepted) {
           {
             const std::lock_guard<std::mutex> lock(mutex_);
-            accepted_.push_back(accepted);
+            accepted_.push_back({{}, accepted.id, accepted.peer});
           }
           grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
           parameters.listener_fd = -1;
-          parameters.fd = accepted.fd;
+          parameters.fd = accepted.fd.Release();
           external_->HandleNewConnection(&parameters);
         });
     EXPECT_TRUE(bound.ok()) << bound.status();
@@ -74,9 +74,11 @@ class GrpcAcceptorTest : public ::testing::Test {
     EXPECT_EQ(seen, Last().peer);
     return seen == Last().peer;
   }
+  // Its descriptor is gRPC's.
   Accepted Last() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return accepted_.empty() ? Accepted{} : accepted_.back();
+    if (accepted_.empty()) return {};
+    return {{}, accepted_.back().id, accepted_.back().peer};
   }
 
   Echo echo_;

@@ -32,6 +32,11 @@ TEST(HostsTest, RefusesEverythingElseAndSaysWhatWouldDo) {
     EXPECT_NE(result.status().message().find("host:port"), std::string::npos) << result.status();
   }
   EXPECT_FALSE(ParseHostPort(std::string(kMaxAddressBytes + 1, 'a') + ":1").ok());
+  for (const char* zone : {"%", "%a b", "%sixteen-letters-", "%a%b"}) {
+    EXPECT_FALSE(ParseHostPort("[fe80::1" + std::string(zone) + "]:1").ok()) << zone;
+  }
+  EXPECT_FALSE(ParseHostPort(std::string_view("[80::\0]:1", 9)).ok()) << "a zero byte";
+  EXPECT_FALSE(ParseHostPort("80::1%eth0]:10", 7443).ok()) << "read back it would be another";
 }
 
 TEST(HostsTest, FormatIsTheInverse) {

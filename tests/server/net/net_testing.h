@@ -114,9 +114,12 @@ class Client {
 // Keeps what an acceptor hands over.
 class Inbox {
  public:
-  ~Inbox() {
-    for (const Accepted& accepted : all_) close(accepted.fd);
-  }
+  // As the holder of a connection sees it.
+  struct Seen {
+    int fd = -1;
+    ConnectionId id;
+    std::string peer;
+  };
   Acceptor::Handler handler() {
     return [this](Accepted accepted) {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -128,9 +131,10 @@ class Inbox {
     std::unique_lock<std::mutex> lock(mutex_);
     return changed_.wait_for(lock, kPatience, [&] { return all_.size() >= count; });
   }
-  Accepted at(std::size_t index) {
+  Seen at(std::size_t index) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return all_.at(index);
+    const Accepted& accepted = all_.at(index);
+    return {accepted.fd.get(), accepted.id, accepted.peer};
   }
   std::size_t size() {
     const std::lock_guard<std::mutex> lock(mutex_);

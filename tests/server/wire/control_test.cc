@@ -107,6 +107,10 @@ TEST(ControlTest, HellosOutOfRangeAreRefused) {
   frame.mutable_hello()->set_version_min(2);
   frame.mutable_hello()->set_version_max(1);
   EXPECT_EQ(RuleOf(frame), Rule::kValue);
+  frame.mutable_hello()->set_version_max(2);
+  EXPECT_EQ(RuleOf(frame), Rule::kValue) << "no epoch";
+  frame.mutable_hello()->set_epoch(1);
+  EXPECT_EQ(RuleOf(frame), Rule::kNone);
 }
 
 TEST(ControlTest, BadPatternsAndIdsAreRefused) {
