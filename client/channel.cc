@@ -8,7 +8,6 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -18,6 +17,8 @@
 #include <utility>
 
 #include "client/errors.h"
+#include "client/kinds.h"
+#include "metrics/ledger/fd.h"
 #include "server/tls/credentials.h"
 #include "server/tls/material.h"
 
@@ -40,12 +41,12 @@ absl::Status TrySocket(const std::string& path) {
                     path, sizeof(address.sun_path) - 1));
   }
   path.copy(address.sun_path, path.size());
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return NotConnected(fmt::format("No socket can be made: {}.", std::strerror(errno)));
+  const ledger::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), ledger::kBriefFd,
+                            ledger::Scope{});
+  if (!fd) return NotConnected(fmt::format("No socket can be made: {}.", std::strerror(errno)));
   const bool connected =
-      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+      connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   const int error = errno;
-  close(fd);
   if (connected) return absl::OkStatus();
   switch (error) {
     case ENOENT:
@@ -76,6 +77,16 @@ bool BecomesReady(grpc::Channel& channel, std::chrono::system_clock::time_point 
     if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) return false;
     if (!channel.WaitForStateChange(state, deadline)) return false;
   }
+}
+
+// The same channel, booked for as long as anybody holds it.
+std::shared_ptr<grpc::Channel> Booked(std::shared_ptr<grpc::Channel> channel,
+                                      const std::string& target) {
+  const auto booking =
+      std::make_shared<ledger::Handle>(ledger::Handle(kChannel, ledger::Scope{}));
+  booking->Note(target);
+  grpc::Channel* const raw = channel.get();
+  return {raw, [channel = std::move(channel), booking](grpc::Channel*) { booking->End(); }};
 }
 
 // Why the other side was refused, told by the handshake on one of gRPC's threads.
@@ -127,7 +138,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> DialAddress(const Endpoint& endpo
     return MakeError(credentials.status().code(), "BAD_IDENTITY",
                      std::string(credentials.status().message()));
   }
-  auto channel = (*credentials)->Dial(endpoint.address, {});
+  auto channel = Booked((*credentials)->Dial(endpoint.address, {}), endpoint.address);
   if (BecomesReady(*channel, std::chrono::system_clock::now() + timeout)) return channel;
   const std::lock_guard lock(refused->mutex);
   if (refused->why) {
@@ -154,7 +165,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial(const Endpoint& endpoint, Du
   }
   if (!endpoint.address.empty()) return DialAddress(endpoint, timeout);
   if (auto status = TrySocket(endpoint.socket); !status.ok()) return status;
-  auto channel = tls::DialSocket(endpoint.socket);
+  auto channel = Booked(tls::DialSocket(endpoint.socket), endpoint.socket);
   if (BecomesReady(*channel, std::chrono::system_clock::now() + timeout)) return channel;
   return NotConnected(fmt::format(
       "Somebody listens on {} but does not answer. See whether the process is stopped or stuck, "

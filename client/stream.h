@@ -20,7 +20,6 @@
 #define PEERMESH_CLIENT_STREAM_H_
 
 #include <grpcpp/grpcpp.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -33,8 +32,10 @@
 #include <utility>
 
 #include "client/errors.h"
+#include "client/kinds.h"
 #include "mesh/base/check.h"
 #include "mesh/base/rng.h"
+#include "metrics/ledger/thread.h"
 
 namespace peermesh::client {
 
@@ -59,7 +60,10 @@ class Stream {
 
  protected:
   Stream(std::shared_ptr<grpc::Channel> channel, std::string label, bool reconnect)
-      : channel_(std::move(channel)), label_(std::move(label)), reconnect_(reconnect) {}
+      : channel_(std::move(channel)),
+        label_(std::move(label)),
+        reconnect_(reconnect),
+        scope_(ledger::Scope{}, ledger::ScopeType::kStream, label_) {}
   virtual ~Stream() { PM_CHECK(!thread_.joinable()); }
 
   // Makes the call object without starting it.
@@ -81,13 +85,12 @@ class Stream {
   virtual void Closed(const Ending& ending) = 0;
 
   void Start() {
-    thread_ = std::thread([this] { Run(); });
-    pthread_setname_np(thread_.native_handle(), "pm-client");
+    thread_ = ledger::Thread("pm-client", kThread, scope_, [this] { Run(); });
   }
   void Stop() {
     PM_CHECK(!OnOwnThread());  // a handler must not destroy the stream that calls it
     Cancel();
-    if (thread_.joinable()) thread_.join();
+    thread_.Join();
   }
   bool OnOwnThread() const { return std::this_thread::get_id() == own_thread_; }
 
@@ -172,6 +175,7 @@ class Stream {
   }
 
   absl::Status Attempt(bool first, bool& answered) {
+    ledger::Handle booking(kStream, scope_);
     grpc::CompletionQueue queue;
     grpc::Status result;
     absl::Status verdict;
@@ -212,6 +216,7 @@ class Stream {
     void* tag = nullptr;
     bool ok = false;
     PM_CHECK(!queue.Next(&tag, &ok));
+    if (!verdict.ok() || !result.ok()) booking.End(ledger::Outcome::kError);
     return verdict.ok() ? FromGrpc(result) : verdict;
   }
 
@@ -261,7 +266,8 @@ class Stream {
   const std::shared_ptr<grpc::Channel> channel_;
   const std::string label_;
   const bool reconnect_;
-  std::thread thread_;
+  const ledger::Scope scope_;
+  ledger::Thread thread_;
   std::atomic<std::thread::id> own_thread_;
 
   // Under mutex_.

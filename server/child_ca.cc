@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "metrics/ledger/kinds.h"
 #include "nlohmann/json.hpp"
 #include "peermesh/ca/v1/ca.grpc.pb.h"
 #include "server/net/hosts.h"
@@ -56,6 +57,8 @@ absl::StatusOr<std::unique_ptr<ChildCa>> ChildCa::Start(const Options& options) 
   int ready[2] = {-1, -1};
   if (::pipe2(ready, O_CLOEXEC) != 0)
     return absl::ResourceExhaustedError("no pipe for the CA: raise the limit of open files");
+  ledger::UniqueFd ours(ready[0], ledger::kBriefFd, ledger::Scope{});
+  ledger::UniqueFd theirs(ready[1], ledger::kBriefFd, ledger::Scope{});
   std::vector<std::string> words = {Program(),           "--data-dir",   options.directory,
                                     "--listen",          options.listen, "--init",
                                     "--die-with-parent", "--ready-fd",   "3"};
@@ -82,15 +85,15 @@ absl::StatusOr<std::unique_ptr<ChildCa>> ChildCa::Start(const Options& options) 
       posix_spawnp(&child->pid_, argv[0], &actions, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
-  ::close(ready[1]);
+  theirs.Close();
   if (failed != 0) {
     child->pid_ = -1;
-    ::close(ready[0]);
     return absl::NotFoundError("cannot start peermesh-ca; install it beside peermeshd");
   }
-  child->pidfd_ = static_cast<int>(::syscall(SYS_pidfd_open, child->pid_, 0));
-  const std::string line = ReadLine(ready[0], kStartTime);
-  ::close(ready[0]);
+  child->pidfd_ = ledger::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, child->pid_, 0)),
+                                   ledger::kProcessFd, ledger::Scope{});
+  const std::string line = ReadLine(ours.get(), kStartTime);
+  ours.Close();
   const auto facts = nlohmann::json::parse(line, nullptr, false);
   if (!facts.is_object()) return child->Failure();
   child->port_ = facts.value("port", 0);
@@ -102,7 +105,7 @@ absl::StatusOr<std::unique_ptr<ChildCa>> ChildCa::Start(const Options& options) 
 }
 
 bool ChildCa::WaitForEnd(std::chrono::milliseconds patience) const {
-  pollfd ended{pidfd_, POLLIN, 0};
+  pollfd ended{pidfd_.get(), POLLIN, 0};
   return ::poll(&ended, 1, static_cast<int>(patience.count())) > 0;
 }
 
@@ -129,7 +132,6 @@ ChildCa::~ChildCa() {
     if (!WaitForEnd(kStopTime)) ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
-  if (pidfd_ >= 0) ::close(pidfd_);
 }
 
 absl::StatusOr<identity::Token> ChildCa::CreateToken(const std::string& name) const {

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "mesh/identity/token.h"
+#include "metrics/ledger/fd.h"
 
 namespace peermesh {
 
@@ -36,7 +37,7 @@ class ChildCa {
   // listens, over loopback if that is everywhere.
   absl::StatusOr<identity::Token> CreateToken(const std::string& name) const;
   // Readable when the process has ended.
-  int pidfd() const { return pidfd_; }
+  int pidfd() const { return pidfd_.get(); }
   // Where it is reached from this host.
   std::string address() const;
 
@@ -48,7 +49,7 @@ class ChildCa {
   absl::Status Failure();
 
   pid_t pid_ = -1;
-  int pidfd_ = -1;
+  ledger::UniqueFd pidfd_;
   int port_ = 0;
   std::string host_;  // to reach it at from here
   std::string socket_;

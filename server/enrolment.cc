@@ -1,6 +1,5 @@
 #include "server/enrolment.h"
 
-#include <pthread.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,6 +7,7 @@
 #include <iostream>
 #include <utility>
 
+#include "metrics/ledger/kinds.h"
 #include "server/ca/enrol.h"
 #include "server/config/logging.h"
 #include "server/driver/driver.h"
@@ -143,7 +143,8 @@ Renewal::Renewal(std::string data_dir, tls::Material material, std::vector<std::
       hosts_(std::move(hosts)),
       on_tried_(std::move(on_tried)),
       rng_(driver::OsSeed()) {
-  if (!material_.ca_address.empty()) thread_ = std::thread([this] { Run(); });
+  if (!material_.ca_address.empty())
+    thread_ = ledger::Thread("pm-renew", ledger::kThread, ledger::Scope{}, [this] { Run(); });
 }
 
 Renewal::~Renewal() {
@@ -152,11 +153,10 @@ Renewal::~Renewal() {
     stopping_ = true;
     changed_.notify_all();
   }
-  if (thread_.joinable()) thread_.join();
+  thread_.Join();
 }
 
 void Renewal::Run() {
-  pthread_setname_np(pthread_self(), "pm-renew");
   std::unique_lock lock(mutex_);
   WallTime due = ca::RenewalTime(material_.certificate, rng_.Next());
   while (!changed_.wait_until(lock, due, [this] { return stopping_; })) {

@@ -12,7 +12,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +19,7 @@
 #include "mesh/base/rng.h"
 #include "mesh/identity/certificate.h"
 #include "mesh/identity/token.h"
+#include "metrics/ledger/thread.h"
 #include "server/tls/material.h"
 
 namespace peermesh {
@@ -78,7 +78,7 @@ class Renewal {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;
-  std::thread thread_;
+  ledger::Thread thread_;
 };
 
 }  // namespace peermesh

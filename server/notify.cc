@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include "metrics/ledger/kinds.h"
 
 namespace peermesh {
 namespace {
@@ -77,22 +78,13 @@ Notifier Notifier::FromEnvironment() {
   const std::int64_t interval = Number(Take("WATCHDOG_USEC"));
   const std::string process = Take("WATCHDOG_PID");
   if (!ToAddress(notifier.address_)) return notifier;
-  notifier.socket_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  notifier.socket_ =
+      ledger::UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+                       ledger::kProcessFd, ledger::Scope{});
   const bool for_us = process.empty() || Number(process) == ::getpid();
   if (interval > 0 && for_us) notifier.StartTimer(Duration(interval) / kProofsPerInterval);
   return notifier;
 }
-
-Notifier::~Notifier() {
-  for (const int fd : {socket_, timer_}) {
-    if (fd >= 0) ::close(fd);
-  }
-}
-
-Notifier::Notifier(Notifier&& other) noexcept
-    : address_(std::move(other.address_)),
-      socket_(std::exchange(other.socket_, -1)),
-      timer_(std::exchange(other.timer_, -1)) {}
 
 void Notifier::StartTimer(Duration interval) {
   const auto us = std::max<std::int64_t>(interval.count(), 1);
@@ -100,14 +92,15 @@ void Notifier::StartTimer(Duration interval) {
   each.tv_sec = us / 1'000'000;
   each.tv_nsec = us % 1'000'000 * 1000;
   const itimerspec every{.it_interval = each, .it_value = each};
-  timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-  if (timer_ >= 0) ::timerfd_settime(timer_, 0, &every, nullptr);
+  timer_ = ledger::UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+                            ledger::kProcessFd, ledger::Scope{});
+  if (timer_) ::timerfd_settime(timer_.get(), 0, &every, nullptr);
 }
 
 void Notifier::Send(std::string_view text) const {
   const auto to = ToAddress(address_);
-  if (socket_ < 0 || !to) return;
-  (void)::sendto(socket_, text.data(), text.size(), MSG_NOSIGNAL,
+  if (!socket_ || !to) return;
+  (void)::sendto(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL,
                  reinterpret_cast<const sockaddr*>(&to->name), to->length);
 }
 
@@ -126,7 +119,7 @@ void Notifier::Status(std::string_view status) { Send(StatusField(status)); }
 
 bool Notifier::Feed(const std::function<bool()>& alive) {
   std::uint64_t expired = 0;
-  if (timer_ < 0 || ::read(timer_, &expired, sizeof(expired)) != sizeof(expired)) return true;
+  if (!timer_ || ::read(timer_.get(), &expired, sizeof(expired)) != sizeof(expired)) return true;
   if (!alive()) return false;
   Send("WATCHDOG=1");
   return true;
@@ -135,21 +128,21 @@ bool Notifier::Feed(const std::function<bool()>& alive) {
 bool Greets(const std::string& path, Duration patience) {
   const auto to = path.empty() || path[0] != '/' ? std::nullopt : ToAddress(path);
   if (!to) return false;
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return false;
+  const ledger::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+                            ledger::kBriefFd, ledger::Scope{});
+  if (!fd) return false;
   bool greeted = false;
   // A full backlog refuses at once: the accept thread is behind by hundreds, or gone.
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&to->name), to->length) == 0) {
-    pollfd wait{fd, POLLIN, 0};
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to->name), to->length) == 0) {
+    pollfd wait{fd.get(), POLLIN, 0};
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(patience);
     constexpr std::size_t kFrameHeader = 9, kTypeAt = 3;
     constexpr unsigned char kSettings = 4;  // the first frame of any HTTP/2 server
     std::array<unsigned char, kFrameHeader> header{};
     greeted = ::poll(&wait, 1, static_cast<int>(ms.count())) == 1 &&
-              ::read(fd, header.data(), header.size()) == static_cast<ssize_t>(header.size()) &&
+              ::read(fd.get(), header.data(), header.size()) == static_cast<ssize_t>(header.size()) &&
               header[kTypeAt] == kSettings;
   }
-  ::close(fd);
   return greeted;
 }
 

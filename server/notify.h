@@ -20,6 +20,7 @@
 #include <string_view>
 
 #include "mesh/base/time.h"
+#include "metrics/ledger/fd.h"
 
 namespace peermesh {
 
@@ -32,9 +33,6 @@ inline constexpr Duration kProofPatience = std::chrono::seconds(2);
 class Notifier {
  public:
   static Notifier FromEnvironment();
-  ~Notifier();
-  Notifier(Notifier&& other) noexcept;
-  Notifier(const Notifier&) = delete;
 
   // It serves; what it is, in a line.
   void Ready(std::string_view status);
@@ -45,7 +43,7 @@ class Notifier {
   void Status(std::string_view status);
 
   // Readable when a sign of life is due; -1 if nobody wants any.
-  int due() const { return timer_; }
+  int due() const { return timer_.get(); }
   // If one is due, gives it if `alive` says so. False: it was due and withheld.
   bool Feed(const std::function<bool()>& alive);
 
@@ -55,8 +53,8 @@ class Notifier {
   void Send(std::string_view text) const;
 
   std::string address_;  // of a socket, as in sockaddr_un; empty: nobody is to be told
-  int socket_ = -1;
-  int timer_ = -1;
+  ledger::UniqueFd socket_;
+  ledger::UniqueFd timer_;
 };
 
 // Whether a server of gRPC answers on a unix socket: the connection is taken and greeted, which

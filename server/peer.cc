@@ -17,11 +17,13 @@
 #include "server/api/access.h"
 #include "server/api/admin_service.h"
 #include "server/api/applications.h"
+#include "server/api/books.h"
 #include "server/api/peers_service.h"
 #include "server/api/status.h"
 #include "server/audit.h"
 #include "server/config/logging.h"
 #include "server/driver/driver.h"
+#include "server/link/kinds.h"
 #include "server/link/links.h"
 #include "server/link/rpc_server.h"
 #include "server/listening.h"
@@ -125,7 +127,7 @@ class Peer::Impl final : public driver::World {
 
   Facts facts_;
   std::unique_ptr<tls::Credentials> credentials_;
-  Audit audit_{nullptr};
+  Audit audit_{[this] { return CountedTwice(); }};
 
  private:
   absl::Status OpenStore();
@@ -135,6 +137,8 @@ class Peer::Impl final : public driver::World {
   absl::Status StartMetrics();
   absl::StatusOr<std::unique_ptr<link::RpcServer>> Serve(const char* name, Caller caller);
   void OnCall(Caller from, const std::shared_ptr<link::Stream>& stream);
+  void Identified(const link::CallInfo& info);
+  std::vector<ledger::RpcCounts> CountedTwice();
   void Status(std::function<void(std::string)> reply);
   std::vector<std::string> Advertised(const net::HostPort& bound) const;
 
@@ -279,7 +283,7 @@ std::vector<std::string> Peer::Impl::Advertised(const net::HostPort& bound) cons
 absl::StatusOr<std::unique_ptr<link::RpcServer>> Peer::Impl::Serve(const char* name,
                                                                    Caller caller) {
   link::RpcServerOptions options;
-  options.name = name;
+  options.name = std::string("pm-") + name;
   options.stream_services = ServicesFor(caller);
   const bool mesh = caller == Caller::kPeer;
   if (mesh) options.credentials = credentials_->ForServer({});
@@ -290,6 +294,13 @@ absl::StatusOr<std::unique_ptr<link::RpcServer>> Peer::Impl::Serve(const char* n
   options.on_call = [this, caller](const std::shared_ptr<link::Stream>& stream) {
     OnCall(caller, stream);
   };
+  options.scope_of = [this, name](const link::CallInfo& info, std::string label) {
+    return acceptor_->ScopeFor(name, info.peer, ledger::ScopeType::kStream, std::move(label));
+  };
+  options.is_unary = [](const std::string& path) {
+    const api::Method* method = api::FindMethod(path);
+    return method == nullptr || method->shape == api::Shape::kUnary;  // unknown: refused at once
+  };
   options.on_abuse = [this](const std::string& peer) {
     kNetLog.Warning("connection cut", {{"peer", peer}, {"reason", "too_many_cancels"}});
     if (const auto id = acceptor_->FindByPeer(peer)) acceptor_->Cut(*id);
@@ -299,9 +310,9 @@ absl::StatusOr<std::unique_ptr<link::RpcServer>> Peer::Impl::Serve(const char* n
 
 absl::Status Peer::Impl::StartServers() {
   const std::tuple<const char*, Caller, std::unique_ptr<link::RpcServer>*> servers[] = {
-      {"pm-mesh", Caller::kPeer, &mesh_server_},
-      {"pm-app", Caller::kAppSocket, &app_server_},
-      {"pm-admin", Caller::kAdminSocket, &admin_server_}};
+      {"mesh", Caller::kPeer, &mesh_server_},
+      {"app", Caller::kAppSocket, &app_server_},
+      {"admin", Caller::kAdminSocket, &admin_server_}};
   for (const auto& [name, caller, server] : servers) {
     auto started = Serve(name, caller);
     if (!started.ok()) return started.status();
@@ -396,13 +407,39 @@ absl::Status Peer::Impl::StartMetrics() {
 
 // --- While it runs -------------------------------------------------------------------------------
 
+// By its certificate: the connection is no handshake any more, and has an owner.
+void Peer::Impl::Identified(const link::CallInfo& info) {
+  const auto id = acceptor_->FindByPeer(info.peer);
+  if (!id || !info.identity || !acceptor_->Established(*id, info.identity->not_after)) return;
+  const bool peer = info.identity->role == identity::Role::kPeer;
+  acceptor_->Identify(*id, peer ? ledger::ScopeType::kPeer : ledger::ScopeType::kClient,
+                      link::OwnerLabel(*info.identity));
+}
+
+// Nothing to compare with if the node has no turn soon: whoever looks for leaks must not wait for
+// it.
+std::vector<ledger::RpcCounts> Peer::Impl::CountedTwice() {
+  constexpr Duration kPatience = std::chrono::seconds(1);
+  struct Answer {
+    std::vector<ledger::RpcCounts> counts;
+    std::promise<void> given;
+  };
+  const auto answer = std::make_shared<Answer>();
+  std::future<void> given = answer->given.get_future();
+  driver_->Look([answer](const node::Node& node) {
+    answer->counts = api::CountedTwice(node.TakeCensus());
+    answer->given.set_value();
+  });
+  const bool in_time = given.wait_for(kPatience) == std::future_status::ready;
+  return in_time ? answer->counts : std::vector<ledger::RpcCounts>{};
+}
+
 void Peer::Impl::OnCall(Caller from, const std::shared_ptr<link::Stream>& stream) {
   const link::CallInfo& info = stream->info();
   Caller caller = from;
   if (from == Caller::kPeer) {
     caller = info.identity ? api::CallerOf(info.identity->role) : Caller::kNobody;
-    const auto id = acceptor_->FindByPeer(info.peer);
-    if (id && info.identity) acceptor_->Established(*id, info.identity->not_after);
+    Identified(info);
   }
   const api::Method* method = api::FindMethod(info.method);
   if (method == nullptr) {

@@ -20,6 +20,9 @@
 #include <thread>
 #include <vector>
 
+#include "metrics/ledger/claims.h"
+#include "metrics/ledger/fd.h"
+#include "metrics/ledger/kinds.h"
 #include "server/bootstrap_tokens.h"
 #include "server/ca/ca_server.h"
 #include "server/config/config.h"
@@ -122,11 +125,12 @@ absl::Status ServeUntilSignal(ca::CaServer& server, Notifier& manager) {
   sigset_t mask;
   sigemptyset(&mask);
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, number);
-  const int signals = signalfd(-1, &mask, SFD_CLOEXEC);
-  if (signals < 0) return absl::InternalError("Signals cannot be read. Raise the open file limit.");
+  const ledger::UniqueFd signals(signalfd(-1, &mask, SFD_CLOEXEC), ledger::kProcessFd,
+                                 ledger::Scope{});
+  if (!signals) return absl::InternalError("Signals cannot be read. Raise the open file limit.");
   const auto interval = std::chrono::milliseconds(kRefreshInterval);
   for (;;) {
-    pollfd wait[] = {{signals, POLLIN, 0}, {manager.due(), POLLIN, 0}};
+    pollfd wait[] = {{signals.get(), POLLIN, 0}, {manager.due(), POLLIN, 0}};
     const int ready = poll(wait, 2, static_cast<int>(interval.count()));
     if (ready < 0 && errno != EINTR) break;
     if (!manager.Feed([&] { return Greets(server.socket(), kProofPatience); })) {
@@ -134,14 +138,13 @@ absl::Status ServeUntilSignal(ca::CaServer& server, Notifier& manager) {
     }
     if (ready > 0 && wait[0].revents != 0) {
       signalfd_siginfo info{};
-      if (read(signals, &info, sizeof info) != sizeof info) break;
+      if (read(signals.get(), &info, sizeof info) != sizeof info) break;
       if (info.ssi_signo != SIGHUP) break;  // nothing to reload: everything is flags
     }
     if (const absl::Status status = server.Refresh(); !status.ok()) {
       kLog.Error("own certificate not renewed", {{"error", std::string(status.message())}});
     }
   }
-  close(signals);
   return absl::OkStatus();
 }
 
@@ -230,4 +233,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace peermesh
 
-int main(int argc, char** argv) { return peermesh::Main(argc, argv); }
+int main(int argc, char** argv) {
+  peermesh::ledger::ClaimThread();
+  return peermesh::Main(argc, argv);
+}

@@ -16,6 +16,9 @@
 #include <vector>
 
 #include "fmt/format.h"
+#include "metrics/ledger/claims.h"
+#include "metrics/ledger/fd.h"
+#include "metrics/ledger/kinds.h"
 #include "nlohmann/json.hpp"
 #include "server/child_ca.h"
 #include "server/config/config.h"
@@ -198,23 +201,24 @@ std::string StatusLine(const Peer::Facts& facts) {
 // Drains asked for by an operator, handed from a queue's thread to main.
 class DrainRequests {
  public:
-  DrainRequests() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  DrainRequests()
+      : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), ledger::kProcessFd, ledger::Scope{}) {}
   void Ask(std::optional<Duration> grace) {
     {
       const std::lock_guard lock(mutex_);
       grace_ = grace;
     }
     const std::uint64_t one = 1;
-    (void)!::write(event_, &one, sizeof(one));
+    (void)!::write(event_.get(), &one, sizeof(one));
   }
-  int fd() const { return event_; }
+  int fd() const { return event_.get(); }
   std::optional<Duration> grace() const {
     const std::lock_guard lock(mutex_);
     return grace_;
   }
 
  private:
-  const int event_;
+  const ledger::UniqueFd event_;
   mutable std::mutex mutex_;
   std::optional<Duration> grace_;
 };
@@ -232,10 +236,11 @@ Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainReq
   sigset_t wanted;
   sigemptyset(&wanted);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&wanted, signal);
-  const int signals = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+  const ledger::UniqueFd signals(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK),
+                                 ledger::kProcessFd, ledger::Scope{});
   bool ca_lost = ca == nullptr, settled = false;
   for (;;) {
-    pollfd wait[] = {{signals, POLLIN, 0},
+    pollfd wait[] = {{signals.get(), POLLIN, 0},
                      {requests.fd(), POLLIN, 0},
                      {ca_lost ? -1 : ca->pidfd(), POLLIN, 0},
                      {manager.due(), POLLIN, 0}};
@@ -253,7 +258,7 @@ Duration WaitForEnd(Peer& peer, const config::v1::Config& config, const DrainReq
     }
     if (wait[1].revents != 0) return requests.grace().value_or(Configured(config));
     signalfd_siginfo taken{};
-    if (wait[0].revents != 0 && ::read(signals, &taken, sizeof(taken)) == sizeof(taken)) {
+    if (wait[0].revents != 0 && ::read(signals.get(), &taken, sizeof(taken)) == sizeof(taken)) {
       if (taken.ssi_signo == SIGHUP) {
         manager.Reloading();
         kLog.Info("nothing to reload in this release");
@@ -426,5 +431,6 @@ int main(int argc, char** argv) {
       !status.ok()) {
     return peermesh::Fail(peermesh::kError, status);
   }
+  peermesh::ledger::ClaimThread();
   return peermesh::Main(argc, argv);
 }

@@ -7,6 +7,8 @@
 
 #include <utility>
 
+#include "metrics/ledger/kinds.h"
+
 namespace peermesh::cli {
 namespace {
 
@@ -15,12 +17,13 @@ constexpr timespec kTogether{.tv_sec = 0, .tv_nsec = 50'000'000};
 
 }  // namespace
 
-Interrupts::Interrupts() : thread_([this] { Run(); }) {}
+Interrupts::Interrupts()
+    : thread_("pm-signals", ledger::kThread, ledger::Scope{}, [this] { Run(); }) {}
 
 Interrupts::~Interrupts() {
   closing_ = true;
   pthread_kill(thread_.native_handle(), SIGTERM);
-  thread_.join();
+  thread_.Join();
 }
 
 void Interrupts::SetAction(std::function<void()> action) {

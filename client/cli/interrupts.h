@@ -9,7 +9,8 @@
 #include <atomic>
 #include <functional>
 #include <mutex>
-#include <thread>
+
+#include "metrics/ledger/thread.h"
 
 namespace peermesh::cli {
 
@@ -34,7 +35,7 @@ class Interrupts {
   std::atomic<bool> closing_ = false;
   std::mutex mutex_;
   std::function<void()> action_;
-  std::thread thread_;
+  ledger::Thread thread_;
 };
 
 }  // namespace peermesh::cli

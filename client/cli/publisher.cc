@@ -46,18 +46,15 @@ absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Open(client::Client& clien
 
 Publisher::Publisher(Options options)
     : options_(std::move(options)),
-      wake_(eventfd(0, EFD_CLOEXEC)),
+      wake_(eventfd(0, EFD_CLOEXEC), ledger::kProcessFd, ledger::Scope{}),
       largest_batch_(options_.rate == 0
                          ? kMaxBatchMessages
                          : std::clamp<std::uint64_t>(options_.rate / kBatchesPerSecond, 1,
                                                      kMaxBatchMessages)) {
-  PM_CHECK(wake_ >= 0);
+  PM_CHECK(static_cast<bool>(wake_));
 }
 
-Publisher::~Publisher() {
-  session_.reset();
-  close(wake_);
-}
+Publisher::~Publisher() = default;
 
 void Publisher::Stop(const absl::Status& why) {
   const std::lock_guard lock(mutex_);

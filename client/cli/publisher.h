@@ -27,6 +27,7 @@
 #include "absl/status/statusor.h"
 #include "client/peermesh.h"
 #include "mesh/base/limits.h"
+#include "metrics/ledger/fd.h"
 
 namespace peermesh::cli {
 
@@ -86,7 +87,7 @@ class Publisher {
   absl::Status WaitUntil(SteadyClock::time_point time);
 
   const Options options_;
-  const int wake_;  // an eventfd, for poll; written once, by Stop
+  const ledger::UniqueFd wake_;  // an eventfd, for poll; written once, by Stop
 
   // The publishing thread.
   Counts counts_;

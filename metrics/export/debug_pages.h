@@ -6,7 +6,7 @@
 //   /debug/fds  /debug/threads         what the kernel says, and what of it nobody claims
 //   ?format=json                       the same for programs (report.h)
 //
-// HTML without scripts. Whatever a peer or an application chose is escaped.
+// HTML without scripts (html.h). Whatever a peer or an application chose is escaped.
 #ifndef PEERMESH_METRICS_EXPORT_DEBUG_PAGES_H_
 #define PEERMESH_METRICS_EXPORT_DEBUG_PAGES_H_
 
@@ -32,11 +32,6 @@ std::string ListingHtml(const ledger::Listing& listing, const ledger::ListingOpt
                         std::string_view title);
 std::string DescriptorsHtml(const ledger::KernelReading& reading, std::string_view title);
 std::string ThreadsHtml(const ledger::KernelReading& reading, std::string_view title);
-
-// Text as HTML shows it.
-std::string Escape(std::string_view text);
-// A whole page around `body`.
-std::string HtmlPage(std::string_view title, std::string_view heading, std::string_view body);
 
 }  // namespace peermesh::metrics
 

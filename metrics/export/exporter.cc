@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "mesh/base/check.h"
+#include "metrics/export/kinds.h"
+#include "metrics/ledger/thread.h"
 
 namespace peermesh::metrics {
 namespace {
@@ -58,7 +60,12 @@ int Send(mg_connection* connection, const Response& response) {
 // The library's threads look at the request to stop once every two seconds, and after every
 // connection: so connect.
 void StopServer(mg_context* context, const std::string& host, int port) {
-  std::future<void> stopped = std::async(std::launch::async, [context] { mg_stop(context); });
+  std::promise<void> done;
+  const std::future<void> stopped = done.get_future();
+  const ledger::Thread stopper("http-stop", ledger::kThread, ledger::Scope{}, [&] {
+    mg_stop(context);
+    done.set_value();
+  });
   while (stopped.wait_for(kWakeInterval) != std::future_status::ready) {
     std::array<char, 256> error{};
     mg_connection* wake = mg_connect_client(host.c_str(), port, 0, error.data(), error.size());
@@ -96,6 +103,9 @@ Response Answer(const std::function<Health()>& question, const Health& unset) {
 struct Exporter::Impl {
   static int OnRequest(mg_connection* connection) {
     const mg_request_info* request = mg_get_request_info(connection);
+    ledger::Handle booking(kHttpRequest, ledger::Scope{});
+    booking.Note(fmt::format("{} of {}", request->local_uri != nullptr ? request->local_uri : "",
+                             request->remote_addr));
     return Send(connection, static_cast<Impl*>(request->user_data)->Handle(*request));
   }
 

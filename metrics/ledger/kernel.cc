@@ -64,6 +64,7 @@ std::string_view ClassOf(std::string_view target) {
 
 std::map<std::string, std::uint64_t> KernelReading::unclaimed() const {
   std::map<std::string, std::uint64_t> counts{{"thread", 0}};
+  for (const std::string_view name : kDescriptorClasses) counts["fd_" + std::string(name)] = 0;
   for (const Descriptor& descriptor : descriptors)
     counts["fd_" + std::string(ClassOf(descriptor.target))] += descriptor.claim == 0;
   for (const Task& thread : threads) counts["thread"] += !thread.claimed;

@@ -19,8 +19,10 @@ struct Descriptor {
   std::string target;       // "socket:[123]", "/var/lib/x", "anon_inode:[eventpoll]"
   std::uint64_t claim = 0;  // id of the entry that holds it; 0: none of ours
 };
-// "socket", "eventpoll", "eventfd", "timerfd", "signalfd", "pidfd", "pipe", "device", "proc",
-// "file", or "other".
+inline constexpr std::string_view kDescriptorClasses[] = {
+    "socket", "eventpoll", "eventfd", "timerfd", "signalfd", "pidfd",
+    "pipe",   "device",    "proc",    "file",    "other"};
+// One of them.
 std::string_view ClassOf(std::string_view target);
 
 struct Task {
@@ -34,7 +36,8 @@ struct KernelReading {
   std::vector<Task> threads;
   std::uint64_t descriptor_limit = 0;  // soft; 0: none
 
-  // Descriptors and threads nobody claims, by class: "fd_socket", "thread".
+  // Descriptors and threads nobody claims, by class: "fd_socket", "thread". Every class, always:
+  // they are series.
   std::map<std::string, std::uint64_t> unclaimed() const;
 };
 

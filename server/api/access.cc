@@ -18,18 +18,20 @@ constexpr std::uint8_t kApplicationsAndOperators = kApplications | kOperators;
 constexpr std::uint8_t kPeersOnly = Only({Caller::kPeer});
 
 constexpr Method kMethods[] = {
-    {"/peermesh.v1.MessagingService/Publish", Service::kMessaging, kApplications},
-    {"/peermesh.v1.MessagingService/Subscribe", Service::kMessaging, kApplications},
-    {"/peermesh.v1.MessagingService/Exchange", Service::kMessaging, kApplications},
-    {"/peermesh.v1.PeersService/ListPeers", Service::kPeers, kApplicationsAndOperators},
-    {"/peermesh.v1.PeersService/WatchPeers", Service::kPeers, kApplicationsAndOperators},
-    {"/peermesh.v1.AdminService/GetStatus", Service::kAdmin, kOperators},
-    {"/peermesh.v1.AdminService/Drain", Service::kAdmin, kOperators},
-    {"/peermesh.v1.AdminService/GetLeakReport", Service::kAdmin, kOperators},
-    {"/peermesh.v1.AdminService/ListResources", Service::kAdmin, kOperators},
-    {"/peermesh.v1.AdminService/SetLedgerLevel", Service::kAdmin, kOperators},
-    {"/peermesh.link.v1.LinkService/Control", Service::kLink, kPeersOnly},
-    {"/peermesh.link.v1.LinkService/Data", Service::kLink, kPeersOnly},
+    {"/peermesh.v1.MessagingService/Publish", Service::kMessaging, kApplications, Shape::kUnary},
+    {"/peermesh.v1.MessagingService/Subscribe", Service::kMessaging, kApplications, Shape::kStream},
+    {"/peermesh.v1.MessagingService/Exchange", Service::kMessaging, kApplications, Shape::kStream},
+    {"/peermesh.v1.PeersService/ListPeers", Service::kPeers, kApplicationsAndOperators,
+     Shape::kUnary},
+    {"/peermesh.v1.PeersService/WatchPeers", Service::kPeers, kApplicationsAndOperators,
+     Shape::kStream},
+    {"/peermesh.v1.AdminService/GetStatus", Service::kAdmin, kOperators, Shape::kUnary},
+    {"/peermesh.v1.AdminService/Drain", Service::kAdmin, kOperators, Shape::kUnary},
+    {"/peermesh.v1.AdminService/GetLeakReport", Service::kAdmin, kOperators, Shape::kUnary},
+    {"/peermesh.v1.AdminService/ListResources", Service::kAdmin, kOperators, Shape::kUnary},
+    {"/peermesh.v1.AdminService/SetLedgerLevel", Service::kAdmin, kOperators, Shape::kUnary},
+    {"/peermesh.link.v1.LinkService/Control", Service::kLink, kPeersOnly, Shape::kStream},
+    {"/peermesh.link.v1.LinkService/Data", Service::kLink, kPeersOnly, Shape::kStream},
 };
 
 }  // namespace

@@ -34,10 +34,13 @@ Caller CallerOf(identity::Role role);
 // What answers a method.
 enum class Service : std::uint8_t { kMessaging, kPeers, kAdmin, kLink };
 
+enum class Shape : std::uint8_t { kUnary, kStream };
+
 struct Method {
   std::string_view path;  // "/peermesh.v1.MessagingService/Publish"
   Service service;
   std::uint8_t callers;  // bit per Caller
+  Shape shape;
   bool Allows(Caller caller) const { return (callers >> static_cast<int>(caller)) & 1; }
 };
 

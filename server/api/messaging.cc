@@ -1,11 +1,12 @@
 #include "server/api/messaging.h"
 
+#include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "mesh/base/check.h"
 #include "server/api/applications.h"
+#include "server/api/kinds.h"
 #include "server/api/status.h"
 #include "server/driver/driver.h"
 #include "server/wire/api.h"
@@ -78,6 +79,9 @@ class SubscribeCall final : public Session {
     stream_->SetWriteDeadline(
         std::nullopt);  // a subscriber may be slow; the node bounds what waits
     Open();
+    subscriptions_.reserve(request->size());
+    for (std::size_t i = 0; i < request->size(); ++i)
+      subscriptions_.push_back(ledger::Handle(kSubscription, stream_->scope()));
     applications_.Post(node::Subscribe{applications_.NextRequest(), id(), std::move(*request)});
   }
   void OnReadEnd() override {
@@ -92,6 +96,13 @@ class SubscribeCall final : public Session {
     Send(wire::EncodeSubscribeConfirmation(subscribed.ids, Texts(subscribed.unconfirmed)));
   }
   void GoAway(Duration grace) override { Send(wire::EncodeGoAway("DRAINING", grace)); }
+  void OnClosed(const link::Closed& closed) override {
+    subscriptions_.clear();
+    Session::OnClosed(closed);
+  }
+
+ private:
+  std::vector<ledger::Handle> subscriptions_;
 };
 
 // Both ways on one stream.
@@ -122,7 +133,10 @@ class ExchangeCall final : public Session {
     std::optional<PublishEntry> publish;
     {
       const std::lock_guard lock(mutex_);
-      if (publish_ && publish_->request == answer.request) publish.swap(publish_);
+      if (publish_ && publish_->request == answer.request) {
+        publish.swap(publish_);
+        AnswerCameLocked();
+      }
     }
     if (!publish) {  // a refused subscription ends the session, which would wait for ever
       return FinishAfter(applications_.StatusOf(answer.refusal, answer.limit, answer.retry_after,
@@ -172,7 +186,8 @@ class ExchangeCall final : public Session {
 
   void Take(wire::ExchangeFrame& frame) {
     const bool publishing = frame.batch != nullptr;
-    for (const node::Subscription& added : frame.subscribe) subscriptions_.insert(added.id);
+    for (const node::Subscription& added : frame.subscribe)
+      subscriptions_.try_emplace(added.id, ledger::Handle(kSubscription, stream_->scope()));
     for (const std::uint32_t id : frame.unsubscribe) subscriptions_.erase(id);
     if (!frame.subscribe.empty()) {
       applications_.Post(
@@ -190,6 +205,7 @@ class ExchangeCall final : public Session {
       {
         const std::lock_guard lock(mutex_);
         publish_ = {request, frame.publish_id};
+        AwaitAnswerLocked();
       }
       // The answer asks for the next frame: a publisher held back is not read from.
       applications_.Post(node::Publish{request, id(), std::move(frame.batch), driver::WallNow(),
@@ -205,11 +221,16 @@ class ExchangeCall final : public Session {
 
   void OnRoom() override { stream_->Read(); }
 
+  void OnClosed(const link::Closed& closed) override {
+    subscriptions_.clear();
+    Session::OnClosed(closed);
+  }
+
   // Touched by callbacks only.
   bool greeted_ = false;
-  std::set<std::uint32_t> subscriptions_;  // asked for and not given up
+  std::map<std::uint32_t, ledger::Handle> subscriptions_;  // asked for and not given up
 
-  std::mutex mutex_;
+  // Under mutex_.
   std::optional<PublishEntry> publish_;  // one: the next frame is read after its answer
 };
 

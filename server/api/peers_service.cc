@@ -8,6 +8,7 @@
 
 #include "mesh/base/check.h"
 #include "peermesh/v1/peers.pb.h"
+#include "server/api/kinds.h"
 #include "server/api/status.h"
 #include "server/wire/api.h"
 
@@ -215,6 +216,7 @@ class PeersService::Watch final : public link::StreamHandler,
 
   PeersService& service_;
   const std::shared_ptr<link::Stream> stream_;
+  const ledger::Handle booking_{kWatch, stream_->scope()};
 
   std::mutex mutex_;
   bool asked_ = false;    // a request came

@@ -4,6 +4,8 @@
 
 #include "mesh/base/check.h"
 #include "server/api/applications.h"
+#include "server/api/kinds.h"
+#include "server/link/kinds.h"
 #include "server/wire/api.h"
 
 namespace peermesh::api {
@@ -18,9 +20,16 @@ void Session::Open() {
     const std::lock_guard lock(mutex_);
     PM_CHECK(!opened_);
     opened_ = true;
+    booking_ = ledger::Handle(kSession, stream_->scope());
   }
   applications_.Opened(shared_from_this());
 }
+
+void Session::AwaitAnswerLocked() {
+  booking_.SetDeadline(ledger::CoarseNow() + link::ForLedger(link::kLongestAnswer));
+}
+
+void Session::AnswerCameLocked() { booking_.SetDeadline(ledger::Time{}); }
 
 bool Session::HasRoomOrWait() {
   const std::lock_guard lock(mutex_);
@@ -88,12 +97,13 @@ void Session::FinishAfter(link::RpcStatus status) {
   StartWrite(lock);
 }
 
-void Session::OnClosed(const link::Closed&) {
+void Session::OnClosed(const link::Closed& closed) {
   bool opened = false;
   {
     const std::lock_guard lock(mutex_);
     ended_ = true;
     opened = opened_;
+    booking_.End(link::OutcomeOf(closed));
   }
   if (opened) applications_.Closed(id_);
 }

@@ -21,6 +21,7 @@
 
 #include "mesh/node/effect.h"
 #include "mesh/node/input.h"
+#include "metrics/ledger/handle.h"
 #include "server/link/stream.h"
 
 namespace peermesh::api {
@@ -63,16 +64,20 @@ class Session : public link::StreamHandler, public std::enable_shared_from_this<
 
   // Opens the session with the node, once.
   void Open();
+  // A publish of it waits for its answer; or does not any more. With the lock held.
+  void AwaitAnswerLocked();
+  void AnswerCameLocked();
 
   Applications& applications_;
   const std::shared_ptr<link::Stream> stream_;
   const SessionId id_;
+  std::mutex mutex_;
 
  private:
   void Push(std::string frame, bool delivery);
   void StartWrite(std::unique_lock<std::mutex>& lock);
 
-  std::mutex mutex_;
+  ledger::Handle booking_;  // while the node has the session
   bool opened_ = false, ended_ = false;
   bool writing_ = false, delivery_writing_ = false, delivery_pending_ = false,
        waiting_for_room_ = false;

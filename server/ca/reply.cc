@@ -1,9 +1,12 @@
 #include "server/ca/reply.h"
 
 #include <chrono>
+#include <memory>
 #include <utility>
 
+#include "metrics/ledger/handle.h"
 #include "server/ca/errors.h"
+#include "server/ca/kinds.h"
 #include "server/config/logging.h"
 
 namespace peermesh::ca {
@@ -14,9 +17,16 @@ constexpr config::Logger kLog("ca");
 }  // namespace
 
 grpc::ServerUnaryReactor* ReplyFrom(Worker& worker, grpc::CallbackServerContext& context,
-                                    std::function<grpc::Status()> answer) {
+                                    std::function<grpc::Status()> answer, ledger::Site birth) {
   auto* reactor = context.DefaultReactor();
-  if (!worker.Post([reactor, job = std::move(answer)] { reactor->Finish(job()); })) {
+  const auto call = std::make_shared<ledger::Handle>(ledger::Handle(kCall, ledger::Scope{}, birth));
+  call->Note(context.peer());
+  const bool taken = worker.Post([reactor, call, job = std::move(answer)] {
+    const grpc::Status status = job();
+    call->End(status.ok() ? ledger::Outcome::kNormal : ledger::Outcome::kError);
+    reactor->Finish(status);
+  });
+  if (!taken) {
     reactor->Finish(MakeError(grpc::StatusCode::RESOURCE_EXHAUSTED, "OVERLOADED",
                               "The CA has too much to do. Try again in some seconds.",
                               std::chrono::seconds(1)));

@@ -8,14 +8,16 @@
 #include <functional>
 
 #include "absl/status/status.h"
+#include "metrics/ledger/site.h"
 #include "server/ca/worker.h"
 
 namespace peermesh::ca {
 
 // Ends the call with what `answer` returns on the worker, or with RESOURCE_EXHAUSTED (OVERLOADED)
-// if too many wait.
+// if too many wait. Booked in the ledger as born in the method that asks.
 grpc::ServerUnaryReactor* ReplyFrom(Worker& worker, grpc::CallbackServerContext& context,
-                                    std::function<grpc::Status()> answer);
+                                    std::function<grpc::Status()> answer,
+                                    ledger::Site birth = ledger::Site::Here());
 
 // The reason for each code that the store returns on purpose. All others are faults of ours or of
 // the disk: logged, and INTERNAL (STORE_FAILED) without details to the caller.

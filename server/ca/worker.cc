@@ -1,14 +1,12 @@
 #include "server/ca/worker.h"
 
-#include <pthread.h>
-
 #include <utility>
+
+#include "metrics/ledger/kinds.h"
 
 namespace peermesh::ca {
 
-Worker::Worker() : thread_([this] { Run(); }) {
-  pthread_setname_np(thread_.native_handle(), "ca-worker");
-}
+Worker::Worker() : thread_("ca-worker", ledger::kThread, ledger::Scope{}, [this] { Run(); }) {}
 
 Worker::~Worker() {
   {
@@ -16,7 +14,7 @@ Worker::~Worker() {
     stopping_ = true;
   }
   changed_.notify_one();
-  thread_.join();
+  thread_.Join();
 }
 
 bool Worker::Post(std::function<void()> job) {

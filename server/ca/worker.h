@@ -13,7 +13,8 @@
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <thread>
+
+#include "metrics/ledger/thread.h"
 
 namespace peermesh::ca {
 
@@ -38,7 +39,7 @@ class Worker {
   std::condition_variable changed_;
   std::deque<std::function<void()>> jobs_;
   bool stopping_ = false;
-  std::thread thread_;
+  ledger::Thread thread_;
 };
 
 }  // namespace peermesh::ca

@@ -11,6 +11,8 @@ namespace {
 
 constexpr int kCancelledCode = 1;  // grpc::StatusCode::CANCELLED
 
+}  // namespace
+
 ledger::Outcome OutcomeOf(const Closed& closed) {
   switch (closed.cause) {
     case CloseCause::kFinished:
@@ -21,8 +23,6 @@ ledger::Outcome OutcomeOf(const Closed& closed) {
   }
   return ledger::Outcome::kCancelled;
 }
-
-}  // namespace
 
 // What the state asks for, to be done without the lock.
 struct Stream::Todo {

@@ -78,6 +78,9 @@ struct Closed {
   std::string message;  // its text, or the reason of a Cancel
 };
 
+// For the ledger.
+ledger::Outcome OutcomeOf(const Closed& closed);
+
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;

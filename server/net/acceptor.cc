@@ -294,7 +294,9 @@ absl::StatusOr<std::string> Acceptor::Listen(ListenOptions options, Handler hand
 void Acceptor::Start(const std::string& thread_name) { impl_->Start(thread_name); }
 void Acceptor::StopListening() { impl_->StopListening(); }
 void Acceptor::Stop() { impl_->Stop(); }
-void Acceptor::Established(ConnectionId id, WallTime expires) { impl_->Established(id, expires); }
+bool Acceptor::Established(ConnectionId id, WallTime expires) {
+  return impl_->Established(id, expires);
+}
 std::size_t Acceptor::CutExpired(WallTime now) { return impl_->CutExpired(now); }
 bool Acceptor::Cut(ConnectionId id) { return impl_->Cut(id); }
 std::optional<ConnectionId> Acceptor::FindByPeer(const std::string& peer) const {

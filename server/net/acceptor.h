@@ -127,7 +127,8 @@ class Acceptor {
   void Stop();
 
   // The handshake is complete: the connection proved who it is, by a certificate good until then.
-  void Established(ConnectionId id, WallTime expires = WallTime::max());
+  // True the first time.
+  bool Established(ConnectionId id, WallTime expires = WallTime::max());
   // Cuts the connections whose certificate has run out. Returns how many.
   std::size_t CutExpired(WallTime now);
   // Ends the connection at once. False if it is gone already.

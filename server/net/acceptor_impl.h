@@ -37,7 +37,7 @@ class Acceptor::Impl {
   void StopListening();
   void Stop();
 
-  void Established(ConnectionId id, WallTime expires);
+  bool Established(ConnectionId id, WallTime expires);
   bool Cut(ConnectionId id);
   std::size_t CutExpired(WallTime now);
   std::optional<ConnectionId> FindByPeer(const std::string& peer) const;

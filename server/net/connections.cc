@@ -174,15 +174,17 @@ void Acceptor::Impl::Forget(Connections_::iterator it) {
   connections_.erase(it);
 }
 
-void Acceptor::Impl::Established(ConnectionId id, WallTime expires) {
+bool Acceptor::Impl::Established(ConnectionId id, WallTime expires) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto it = connections_.find(id);
-  if (it == connections_.end() || it->second.established) return;
+  if (it == connections_.end() || it->second.established) return false;
   it->second.established = true;
   it->second.expires = expires;
-  if (!it->second.handshaking) return;
-  EndHandshake(it->second);
-  SetDeadline(id, it->second, kNever);
+  if (it->second.handshaking) {
+    EndHandshake(it->second);
+    SetDeadline(id, it->second, kNever);
+  }
+  return true;
 }
 
 bool Acceptor::Impl::Cut(ConnectionId id) {

@@ -1,12 +1,11 @@
 #include "server/store/peer_store.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "mesh/base/check.h"
 #include "mesh/base/limits.h"
+#include "metrics/ledger/kinds.h"
 
 namespace peermesh::store {
 namespace {
@@ -32,7 +31,8 @@ absl::StatusOr<std::unique_ptr<PeerStore>> PeerStore::Open(const std::string& pa
   if (!database.ok()) return database.status();
   std::unique_ptr<PeerStore> store(new PeerStore(std::move(*database), std::move(on_writing)));
   if (absl::Status status = store->Load(); !status.ok()) return status;
-  store->writer_ = std::thread([raw = store.get()] { raw->Run(); });
+  store->writer_ = ledger::Thread("pm-store", ledger::kThread, ledger::Scope{},
+                                  [raw = store.get()] { raw->Run(); });
   return store;
 }
 
@@ -92,7 +92,6 @@ void PeerStore::Change(const PeerId& peer, std::optional<std::string> record) {
 }
 
 void PeerStore::Run() {
-  pthread_setname_np(pthread_self(), "pm-store");
   bool failing = false;
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -152,7 +151,7 @@ void PeerStore::Close() {
     closing_ = true;
     changed_.notify_one();
   }
-  if (writer_.joinable()) writer_.join();
+  writer_.Join();
 }
 
 }  // namespace peermesh::store

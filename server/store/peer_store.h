@@ -22,12 +22,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "mesh/base/id.h"
+#include "metrics/ledger/thread.h"
 #include "server/store/sqlite.h"
 
 namespace peermesh::store {
@@ -84,7 +84,7 @@ class PeerStore {
   Changes waiting_;
   bool closing_ = false;
   Stats stats_;
-  std::thread writer_;
+  ledger::Thread writer_;
 };
 
 }  // namespace peermesh::store

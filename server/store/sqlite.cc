@@ -3,13 +3,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "mesh/base/check.h"
+#include "metrics/ledger/fd.h"
+#include "server/store/kinds.h"
 
 namespace peermesh::store {
 namespace {
@@ -34,12 +35,12 @@ absl::Status Failed(sqlite3* database, int result) {
 
 // SQLite would create the file by the umask.
 absl::Status CreatePrivate(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) {
+  const ledger::UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600),
+                            ledger::kBriefFd, ledger::Scope{});
+  if (!fd) {
     return absl::FailedPreconditionError(fmt::format(
         "Cannot open {}: {}. Check the path and its owner.", path, std::strerror(errno)));
   }
-  close(fd);
   return absl::OkStatus();
 }
 
@@ -145,6 +146,8 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   return database;
 }
 
+Database::Database() : booking_(kDatabase, ledger::Scope{}) {}
+
 Database::~Database() {
   // No statement outlives a call, so nothing keeps it open.
   if (handle_ != nullptr) PM_CHECK(sqlite3_close(handle_) == SQLITE_OK);
@@ -162,18 +165,26 @@ absl::StatusOr<Transaction> Transaction::Begin(Database& database) {
   return Transaction(database);
 }
 
+Transaction::Transaction(Database& database)
+    : database_(&database), booking_(kTransaction, ledger::Scope{}) {}
+
 Transaction::Transaction(Transaction&& other) noexcept
-    : database_(std::exchange(other.database_, nullptr)) {}
+    : database_(std::exchange(other.database_, nullptr)), booking_(std::move(other.booking_)) {}
 
 Transaction::~Transaction() {
   // A failed commit may have rolled back already; SQLite then only complains.
-  if (database_ != nullptr) database_->Execute("ROLLBACK").IgnoreError();
+  if (database_ == nullptr) return;
+  database_->Execute("ROLLBACK").IgnoreError();
+  booking_.End(ledger::Outcome::kCancelled);
 }
 
 absl::Status Transaction::Commit() {
   PM_CHECK(database_ != nullptr);
   absl::Status status = database_->Execute("COMMIT");
-  if (status.ok()) database_ = nullptr;
+  if (status.ok()) {
+    database_ = nullptr;
+    booking_.End();
+  }
   return status;
 }
 

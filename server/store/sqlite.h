@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "metrics/ledger/handle.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -73,8 +74,9 @@ class Database {
   std::int64_t changes() const;
 
  private:
-  Database() = default;
+  Database();
   sqlite3* handle_ = nullptr;
+  ledger::Handle booking_;
 };
 
 // Rolled back unless committed. IMMEDIATE: a writer waits at the beginning, never in the middle.
@@ -89,8 +91,9 @@ class Transaction {
   absl::Status Commit();
 
  private:
-  explicit Transaction(Database& database) : database_(&database) {}
+  explicit Transaction(Database& database);
   Database* database_;  // null once committed or moved from
+  ledger::Handle booking_;
 };
 
 }  // namespace peermesh::store

@@ -15,19 +15,19 @@ import sys
 import unittest
 
 import compose_file
+import debian
 import harness
 import namespaces
 
 USER = 65532
-UNREACHABLE = ("Temporary failure", "Could not connect", "Could not resolve", "Failed to fetch", "Unable to connect")
 PROMETHEUS = harness.find_tool("prometheus", "prometheus/usr/bin")
-PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+PATH = debian.PATH
 
 
 def missing():
-    if os.geteuid() != 0:
-        return "containers need root here"
-    for tool in ("buildah", "mmdebstrap", "unshare", "nsenter"):
+    if debian.missing():
+        return debian.missing()
+    for tool in ("buildah", "unshare", "nsenter"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed (deploy/install-deps test)"
     if PROMETHEUS is None:
@@ -48,7 +48,7 @@ def libraries_packages():
     """The packages that have what the programs are linked with."""
     programs = [harness.BIN / name for name in ("peermesh", "peermeshd", "peermesh-ca")]
     paths = {line.split("=>")[1].split()[0] for line in run("ldd", *programs).splitlines() if "=> /" in line}
-    names = {path for one in paths for path in (one, one.removeprefix("/usr"))}
+    names = {prefix + one.removeprefix("/usr") for one in paths for prefix in ("", "/usr")}  # /lib is a link, dpkg knows one
     done = subprocess.run(["dpkg-query", "-S", *sorted(names)], capture_output=True, text=True)
     return sorted({line.split(":")[0] for line in done.stdout.splitlines()})
 
@@ -60,11 +60,7 @@ class Image:
         self.place = place
         self.words = ["buildah", "--root", place / "storage", "--runroot", place / "runroot", "--storage-driver", "vfs"]
         self.environment = {**PATH, "HOME": str(place), "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(place)}
-        done = subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(libraries_packages())}",
-                               "bookworm", place / "base.tar"], capture_output=True, text=True, timeout=900)
-        if done.returncode != 0 and any(text in done.stderr for text in UNREACHABLE):
-            raise unittest.SkipTest(f"no Debian mirror can be reached: {done.stderr.strip().splitlines()[-1]}")
-        assert done.returncode == 0, done.stderr
+        debian.make(place / "base.tar", libraries_packages())
         self.commit_binaries()
         self.buildah("bud", "--pull-never", "--isolation", "chroot", "--format", "docker", "--quiet",
                      "--build-arg", "BINARIES=localhost/binaries", "--build-arg", "REVISION=test",
@@ -103,7 +99,9 @@ class Service:
         self.log = test.place / f"{name}.log"
         words = [*test.network.prefix(name), "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child",
                  sys.executable, compose_file.ROOT / "tests/deploy/container.py", test.image.root]
-        for volume in [*self.declared["volumes"], f"{test.place}/hosts:/etc/hosts:ro"]:
+        named = {volume.split(":")[1] for volume in self.declared["volumes"]}
+        unnamed = [f"{name}{path.replace('/', '-')}:{path}" for path in test.image.config["Volumes"] if path not in named]
+        for volume in [*self.declared["volumes"], *unnamed, f"{test.place}/hosts:/etc/hosts:ro"]:
             words += ["--volume", self.bound(volume)]
         entrypoint = self.declared.get("entrypoint", test.image.config["Entrypoint"])
         words += ["--", *entrypoint, *self.declared["command"]]
@@ -218,7 +216,7 @@ class ComposeUp(unittest.TestCase):
         harness.wait_for(lambda: self.peers("alpha").count(" connected") == 2, 30, "alpha to be linked to both")
 
         sub = subprocess.Popen(["nsenter", "--target", self.services["beta"].pid, "--all", "--root", "--wd", "--",
-                                "/usr/bin/peermesh", "sub", "hello.>", "--count", "1", "--timeout", "20s"], stdout=subprocess.PIPE,
+                                "/usr/bin/peermesh", "sub", "hello.>", "--count", "1", "--timeout", "20s"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                env={**PATH, **self.services["beta"].environment}, text=True)
         self.addCleanup(sub.kill)
 

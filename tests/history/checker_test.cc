@@ -432,6 +432,34 @@ TEST_F(CheckerTest, WithoutALinkNothingIsOwedUntilTheFirstArrival) {
   EXPECT_EQ(report.verdict, Verdict::kHolds);
 }
 
+TEST_F(CheckerTest, WhereEachPatternIsToldAMessageIsOwedFromThenOn) {
+  // The first of gamma's orders at beta.
+  Erase(Find([](const Record& r) {
+    return r.event == Event::kDeliver && r.peer == 1 && r.origin == 2 && r.channel == 5;
+  }));
+  const std::vector<Record> before = records;
+  const std::vector<std::string> names = Invented::Names();
+  const auto tell = [&](const char* pattern, std::uint16_t flags) {
+    const auto name = std::find(names.begin(), names.end(), pattern) - names.begin();
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      if (records[i].event != Event::kLinked || (records[i].flags & kOnePattern) != 0) continue;
+      Record told = records[i];
+      told.flags |= flags | kOnePattern;
+      told.name = static_cast<std::uint32_t>(name);
+      Insert(++i, told);
+    }
+  };
+  EXPECT_EQ(Check().verdict, Verdict::kViolated);
+  tell("stock", 0);  // of another pattern: of orders it learns nobody knows when
+  EXPECT_EQ(Check().verdict, Verdict::kHolds);
+  records = before;
+  for (const char* pattern : {"orders.>", ">"}) tell(pattern, 0);
+  ExpectOnly(Invariant::kOwed);
+  records = before;
+  for (const char* pattern : {"orders.>", ">"}) tell(pattern, kNoMore);
+  EXPECT_EQ(Check().verdict, Verdict::kHolds);
+}
+
 TEST_F(CheckerTest, ProcessesThatNeverMetAreFound) {
   std::erase_if(records, [](const Record& r) {
     const bool linked = r.event == Event::kLinked && r.origin == 2 && r.peer == 0;
