@@ -82,8 +82,7 @@ bool BecomesReady(grpc::Channel& channel, std::chrono::system_clock::time_point 
 // The same channel, booked for as long as anybody holds it.
 std::shared_ptr<grpc::Channel> Booked(std::shared_ptr<grpc::Channel> channel,
                                       const std::string& target) {
-  const auto booking =
-      std::make_shared<ledger::Handle>(ledger::Handle(kChannel, ledger::Scope{}));
+  const auto booking = std::make_shared<ledger::Handle>(ledger::Handle(kChannel, ledger::Scope{}));
   booking->Note(target);
   grpc::Channel* const raw = channel.get();
   return {raw, [channel = std::move(channel), booking](grpc::Channel*) { booking->End(); }};

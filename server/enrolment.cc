@@ -1,6 +1,5 @@
 #include "server/enrolment.h"
 
-
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>

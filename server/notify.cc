@@ -139,9 +139,10 @@ bool Greets(const std::string& path, Duration patience) {
     constexpr std::size_t kFrameHeader = 9, kTypeAt = 3;
     constexpr unsigned char kSettings = 4;  // the first frame of any HTTP/2 server
     std::array<unsigned char, kFrameHeader> header{};
-    greeted = ::poll(&wait, 1, static_cast<int>(ms.count())) == 1 &&
-              ::read(fd.get(), header.data(), header.size()) == static_cast<ssize_t>(header.size()) &&
-              header[kTypeAt] == kSettings;
+    greeted =
+        ::poll(&wait, 1, static_cast<int>(ms.count())) == 1 &&
+        ::read(fd.get(), header.data(), header.size()) == static_cast<ssize_t>(header.size()) &&
+        header[kTypeAt] == kSettings;
   }
   return greeted;
 }

@@ -202,7 +202,8 @@ std::string StatusLine(const Peer::Facts& facts) {
 class DrainRequests {
  public:
   DrainRequests()
-      : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), ledger::kProcessFd, ledger::Scope{}) {}
+      : event_(ledger::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), ledger::kProcessFd,
+                                ledger::Scope{})) {}
   void Ask(std::optional<Duration> grace) {
     {
       const std::lock_guard lock(mutex_);

@@ -109,12 +109,16 @@ std::string RenderReport(const v1::GetLeakReportResponse& report) {
     }
     text += table.Render(WantsColour(stdout));
   }
-  text += standing == 0
-              ? fmt::format("no findings after {} sweeps", report.sweeps())
-              : fmt::format("{} finding{}; \"peermesh leaks show {}\" says more", standing,
-                            standing == 1 ? "" : "s", report.verdicts(0).number());
+  const auto first = std::find_if(report.verdicts().begin(), report.verdicts().end(), Stands);
+  text += standing == 0 ? fmt::format("no findings after {} sweep{}", report.sweeps(),
+                                      report.sweeps() == 1 ? "" : "s")
+                        : fmt::format("{} finding{}; \"peermesh leaks show {}\" says more",
+                                      standing, standing == 1 ? "" : "s", first->number());
   const std::string capacity = Capacity(report);
-  return text + (capacity.empty() ? "\n" : "; " + capacity + "\n");
+  text += capacity.empty() ? "\n" : "; " + capacity + "\n";
+  if (report.level() == "off")
+    text += "the level is off: resources are counted, and only the counts are judged\n";
+  return text;
 }
 
 absl::Status Leaks(Context& context) {
@@ -129,7 +133,7 @@ std::string RenderVerdict(const v1::Verdict& verdict) {
   const auto line = [&](const char* label, const std::string& value) {
     text += fmt::format("{:<11}{}\n", label, value);
   };
-  line("finding", fmt::format("{}: {} {} {}", verdict.number(), verdict.count(),
+  line("finding", fmt::format("{}: {} {}: {}", verdict.number(), verdict.count(),
                               Escape(verdict.kind()), Escape(verdict.rule())));
   line("verdict", Paint(StateOf(verdict), StyleOf(verdict), colour) + ", " + TierOf(verdict) +
                       (verdict.alerts() ? ", raises an alert" : ""));
@@ -243,7 +247,7 @@ const std::map<std::string, v1::ResourceGrouping>& Groupings() {
 }
 
 std::string RenderResources(const v1::ListResourcesResponse& resources, const std::string& by) {
-  if (resources.rows().empty()) return "nothing of that kind or age is live\n";
+  if (resources.rows().empty()) return "nothing of that kind and age is live\n";
   const auto cell = [](const std::string& text) { return text.empty() ? "-" : Escape(text); };
   const bool one_column = by == "kind" || by == "site";
   std::vector<std::string> headers = {"LIVE", "OLDEST", "UNUSED", "KIND"};
@@ -261,7 +265,8 @@ std::string RenderResources(const v1::ListResourcesResponse& resources, const st
     table.Add(std::move(cells));
   }
   std::string text = table.Render(WantsColour(stdout));
-  if (resources.left_off() > 0) text += fmt::format("and {} more\n", resources.left_off());
+  if (resources.left_off() > 0)
+    text += fmt::format("and {} more rows; --kind and --older choose\n", resources.left_off());
   return text;
 }
 

@@ -16,6 +16,8 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/output.h"
 #include "client/cli/units.h"
+#include "metrics/ledger/fd.h"
+#include "metrics/ledger/kinds.h"
 #include "peermesh/v1/admin.grpc.pb.h"
 
 namespace peermesh::cli {
@@ -37,31 +39,28 @@ class PeerProcess {
     address.sun_family = AF_UNIX;
     if (socket.empty() || socket.size() >= sizeof(address.sun_path)) return;
     socket.copy(address.sun_path, socket.size());
-    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const ledger::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), ledger::kBriefFd,
+                              ledger::Scope{});
     ucred credentials{};
     socklen_t size = sizeof(credentials);
-    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 && credentials.pid > 0) {
-      pidfd_ = static_cast<int>(syscall(SYS_pidfd_open, credentials.pid, 0));
+    if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
+        getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 &&
+        credentials.pid > 0) {
+      pidfd_ = ledger::UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, credentials.pid, 0)),
+                                ledger::kProcessFd, ledger::Scope{});
     }
-    close(fd);
   }
-  ~PeerProcess() {
-    if (known()) close(pidfd_);
-  }
-  PeerProcess(const PeerProcess&) = delete;
-  PeerProcess& operator=(const PeerProcess&) = delete;
 
-  bool known() const { return pidfd_ >= 0; }
+  bool known() const { return static_cast<bool>(pidfd_); }
   // False if it still runs after `timeout`.
   bool AwaitEnd(Duration timeout) const {
-    pollfd end{pidfd_, POLLIN, 0};
+    pollfd end{pidfd_.get(), POLLIN, 0};
     const auto wait = std::chrono::ceil<std::chrono::milliseconds>(timeout);
     return poll(&end, 1, static_cast<int>(wait.count())) == 1;
   }
 
  private:
-  int pidfd_ = -1;
+  ledger::UniqueFd pidfd_;
 };
 
 WallTime Now() {

@@ -11,6 +11,7 @@
 
 #include "client/cli/output.h"
 #include "mesh/base/check.h"
+#include "metrics/ledger/kinds.h"
 
 namespace peermesh::cli {
 namespace {
@@ -46,7 +47,7 @@ absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Open(client::Client& clien
 
 Publisher::Publisher(Options options)
     : options_(std::move(options)),
-      wake_(eventfd(0, EFD_CLOEXEC), ledger::kProcessFd, ledger::Scope{}),
+      wake_(ledger::UniqueFd(eventfd(0, EFD_CLOEXEC), ledger::kProcessFd, ledger::Scope{})),
       largest_batch_(options_.rate == 0
                          ? kMaxBatchMessages
                          : std::clamp<std::uint64_t>(options_.rate / kBatchesPerSecond, 1,
@@ -61,7 +62,7 @@ void Publisher::Stop(const absl::Status& why) {
   if (!stop_.ok()) return;
   stop_ = why;
   stopped_ = SteadyClock::now();
-  PM_CHECK(eventfd_write(wake_, 1) == 0);
+  PM_CHECK(eventfd_write(wake_.get(), 1) == 0);
   changed_.notify_all();
 }
 
@@ -197,7 +198,7 @@ absl::Status Publisher::WaitUntil(SteadyClock::time_point time) {
 }
 
 absl::Status Publisher::AwaitInput(int fd) {
-  pollfd wait[] = {{fd, POLLIN, 0}, {wake_, POLLIN, 0}};
+  pollfd wait[] = {{fd, POLLIN, 0}, {wake_.get(), POLLIN, 0}};
   while (poll(wait, 2, -1) < 0 && errno == EINTR) continue;
   const std::lock_guard lock(mutex_);
   return stop_;

@@ -51,11 +51,11 @@ std::string Sentence(std::string text) {
 void AppendExamples(std::string& out, const std::vector<ledger::Example>& examples) {
   if (examples.empty()) return;
   out +=
-      "<div class=wide><table><thead><tr><th class=n>Id<th>Scope<th class=n>Age"
-      "<th class=n>Unused for<th>Note</thead><tbody>";
+      "<div class=wide><table><thead><tr><th>Entry<th class=n>Age<th class=n>Unused for<th>Note"
+      "<th>Scope</thead><tbody>";
   for (const ledger::Example& example : examples) {
-    Append(out, "<tr><td class=n>{}<td>{}<td class=n>{}<td class=n>{}<td>{}", example.id,
-           Escape(example.scope), ToText(example.age), ToText(example.idle), Escape(example.note));
+    Append(out, "<tr><td>{}<td class=n>{}<td class=n>{}<td>{}<td>{}", example.id,
+           ToText(example.age), ToText(example.idle), Escape(example.note), Escape(example.scope));
     if (example.stack.empty()) continue;
     out += "<details><summary>stack of its birth</summary>";
     for (const std::string& frame : example.stack)
@@ -81,8 +81,7 @@ void AppendVerdict(std::string& out, const ledger::Verdict& verdict, ledger::Tim
     Append(out, "<dt>Cleared<dd>{} ago: used again, or released", ToText(now - verdict.last_seen));
   else
     Append(out, "<dt>Oldest<dd>{}", ToText(verdict.oldest));
-  if (!verdict.suppressed.empty())
-    Append(out, "<dt>Suppressed<dd>{}", Escape(verdict.suppressed));
+  if (!verdict.suppressed.empty()) Append(out, "<dt>Suppressed<dd>{}", Escape(verdict.suppressed));
   out += "</dl>";
   if (verdict.state != ledger::State::kCleared) AppendExamples(out, verdict.examples);
   out += "</section>\n";

@@ -64,7 +64,8 @@ background:var(--band);color:var(--dim);white-space:nowrap}
 .cleared{border-left-color:var(--good)}.cleared .tag{background:var(--goodbg);color:var(--good)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1.2rem;margin:.5rem 0}
 dt{color:var(--dim)}dd{margin:0;min-width:0}
-details{margin-top:.4rem}summary{cursor:pointer;color:var(--dim)}
+.verdict table{width:auto;margin-top:.3rem}.verdict tbody tr:hover td{background:none}
+.verdict td:last-child{min-width:22rem}details{margin-top:.1rem;font-size:.87rem}summary{cursor:pointer;color:var(--dim)}
 .frame{padding-left:1rem}
 .choose{display:flex;flex-wrap:wrap;gap:.2rem .9rem;margin:0 0 .9rem}
 .choose b{font-weight:600}

@@ -17,6 +17,8 @@
 #include <utility>
 
 #include "mesh/base/check.h"
+#include "metrics/ledger/fd.h"
+#include "metrics/ledger/kinds.h"
 #include "server/tls/channel.h"
 #include "server/tls/issue.h"
 
@@ -100,34 +102,28 @@ std::shared_ptr<ge::CertificateVerifier> CaVerifier(const TrustBundle& bundle) {
 // call, so no reader ever sees half a file or a key with somebody else's certificate.
 class MemoryFile {
  public:
-  ~MemoryFile() {
-    if (fd_ >= 0) close(fd_);
-  }
-
   // RESOURCE_EXHAUSTED, and nothing changes, if there is no descriptor or memory for it.
   absl::Status Replace(std::string_view bytes) {
     PM_CHECK(!bytes.empty());  // gRPC aborts on an empty one
-    const int fresh = memfd_create("peermesh-credentials", MFD_CLOEXEC);
-    if (fresh < 0 ||
-        write(fresh, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
-      const int error = errno;
-      if (fresh >= 0) close(fresh);
+    ledger::UniqueFd fresh(memfd_create("peermesh-credentials", MFD_CLOEXEC), ledger::kProcessFd,
+                           ledger::Scope{});
+    if (!fresh ||
+        write(fresh.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) {
       return absl::ResourceExhaustedError(std::string("Cannot keep the certificate in memory: ") +
-                                          std::strerror(error) +
+                                          std::strerror(errno) +
                                           ". Raise the limit of open files, or free memory.");
     }
-    if (fd_ < 0) {
-      fd_ = fresh;
+    if (!fd_) {
+      fd_ = std::move(fresh);
       return absl::OkStatus();
     }
-    PM_CHECK(dup3(fresh, fd_, O_CLOEXEC) == fd_);
-    close(fresh);
+    PM_CHECK(dup3(fresh.get(), fd_.get(), O_CLOEXEC) == fd_.get());
     return absl::OkStatus();
   }
-  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_.get()); }
 
  private:
-  int fd_ = -1;
+  ledger::UniqueFd fd_;
 };
 
 std::shared_ptr<grpc::Channel> TlsChannel(

@@ -1,4 +1,4 @@
-"""A fresh Debian 12, as a directory or an archive, from where this host gets its own packages."""
+"""A fresh Debian 12, as a directory or an archive, from where this host gets its own packages; and the package for it."""
 
 import os
 import pathlib
@@ -6,10 +6,34 @@ import shutil
 import subprocess
 import unittest
 
+import harness
+
+BUILD = pathlib.Path(os.environ["PEERMESH_BUILD"])
 PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 # What mmdebstrap and apt say when a mirror cannot be had, as opposed to a package.
 UNREACHABLE = ("Temporary failure", "Could not connect", "Could not resolve", "Failed to fetch", "Unable to connect",
                "Network is unreachable")
+
+
+def run(*words, seconds=300, **options):
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=seconds, **options)
+    assert done.returncode == 0, f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def package():
+    """Our own, made now; skips the test where none can be made."""
+    for tool in ("dpkg-deb", "dpkg-shlibdeps", "cmake"):
+        if shutil.which(tool) is None:
+            raise unittest.SkipTest(f"{tool} is not installed (deploy/install-deps test)")
+    if harness.SANITIZED:
+        raise unittest.SkipTest("a package holds what is released")
+    run("cmake", "--build", BUILD, "--target", "deb", seconds=1200)
+    return max(BUILD.glob("peermesh_*.deb"), key=lambda path: path.stat().st_mtime)
+
+
+def depends(deb):
+    return [word.split()[0] for word in run("dpkg-deb", "-f", deb, "Depends").split(", ")]
 
 
 def missing():
@@ -24,9 +48,10 @@ def make(target, packages):
     """A minbase with these packages; skips the test if no mirror can be reached."""
     sources = pathlib.Path("/etc/apt/sources.list.d/debian.sources")
     sources = sources if sources.exists() else pathlib.Path("/etc/apt/sources.list")
-    options = [f"--aptopt={path}" for path in sorted(pathlib.Path("/etc/apt/apt.conf.d").iterdir()) if "Acquire::" in path.read_text()]
-    done = subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", "bookworm", target, sources,
-                           *options], capture_output=True, text=True, timeout=900)
+    configuration = sorted(pathlib.Path("/etc/apt/apt.conf.d").iterdir())
+    options = [f"--aptopt={path}" for path in configuration if "Acquire::" in path.read_text()]
+    done = subprocess.run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(packages)}", "bookworm",
+                           target, sources, *options], capture_output=True, text=True, timeout=900)
     if done.returncode != 0 and any(text in done.stderr for text in UNREACHABLE):
         raise unittest.SkipTest(f"no Debian mirror can be reached: {done.stderr.strip().splitlines()[-1]}")
     assert done.returncode == 0, done.stderr
@@ -35,6 +60,7 @@ def make(target, packages):
 def enter(root, *words, environment=(), seconds=120):
     """Runs a program in it, in a mount and process namespace of its own."""
     script = 'mount -t proc proc "$1/proc" && mount --bind /dev "$1/dev" && root=$1 && shift && exec chroot "$root" "$@"'
-    return subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "bash", "-c", script, "bash",
-                           str(root), *words], env={**PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", **dict(environment)},
-                          capture_output=True, text=True, timeout=seconds)
+    variables = {**PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", **dict(environment)}
+    return subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
+                           "bash", "-c", script, "bash", str(root), *words],
+                          env=variables, capture_output=True, text=True, timeout=seconds)

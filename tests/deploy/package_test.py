@@ -10,8 +10,8 @@ import unittest
 
 import debian
 import harness
+from debian import run
 
-BUILD = pathlib.Path(os.environ["PEERMESH_BUILD"])
 # What dpkg and apt write about any package, not what the package has.
 BOOKKEEPING = ("var/lib/dpkg/", "var/log/", "var/cache/", "var/lib/apt/", "var/lib/systemd/", "run/adduser/", "tmp/",
                "proc/", "dev/")
@@ -31,12 +31,6 @@ wait $!
 """
 
 
-def run(*words, seconds=300, **options):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=seconds, **options)
-    assert done.returncode == 0, f"{' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
 def files(root):
     """Every path in it, and what accounts there are."""
     paths = {path.relative_to(root).as_posix() for path in root.rglob("*")}
@@ -48,13 +42,7 @@ def files(root):
 class Package(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        for tool in ("dpkg-deb", "dpkg-shlibdeps", "cmake"):
-            if shutil.which(tool) is None:
-                raise unittest.SkipTest(f"{tool} is not installed (deploy/install-deps test)")
-        if harness.SANITIZED:
-            raise unittest.SkipTest("a package holds what is released")
-        run("cmake", "--build", BUILD, "--target", "deb", seconds=1200)
-        cls.deb = max(BUILD.glob("peermesh_*.deb"), key=lambda path: path.stat().st_mtime)
+        cls.deb = debian.package()
 
     def contents(self):
         return [line.split()[5].removeprefix(".") for line in run("dpkg-deb", "-c", self.deb).splitlines()]
@@ -76,7 +64,7 @@ class Package(unittest.TestCase):
 
     def test_it_is_made_the_same_again(self):
         with tempfile.TemporaryDirectory() as place:
-            run("cpack", "--config", "CPackConfig.cmake", "-B", place, cwd=BUILD, env={**os.environ, "SOURCE_DATE_EPOCH": "1795219200"})
+            run("cpack", "--config", "CPackConfig.cmake", "-B", place, cwd=debian.BUILD, env={**os.environ, "SOURCE_DATE_EPOCH": "1795219200"})
             again = next(pathlib.Path(place).glob("*.deb"))
             self.assertEqual(again.read_bytes(), self.deb.read_bytes())
 
@@ -93,8 +81,7 @@ class Package(unittest.TestCase):
             self.skipTest(debian.missing())
         place = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="peermesh-package.")))
         root = place / "root"
-        depends = run("dpkg-deb", "-f", self.deb, "Depends")
-        debian.make(root, [word.split()[0] for word in depends.split(", ")])
+        debian.make(root, debian.depends(self.deb))
         before = files(root)
         shutil.copy(self.deb, root / "tmp/peermesh.deb")
 

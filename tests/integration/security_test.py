@@ -268,6 +268,9 @@ ALLOWED = {
     "/peermesh.v1.PeersService/WatchPeers": APPLICATIONS | OPERATORS,
     "/peermesh.v1.AdminService/GetStatus": OPERATORS,
     "/peermesh.v1.AdminService/Drain": OPERATORS,
+    "/peermesh.v1.AdminService/GetLeakReport": OPERATORS,
+    "/peermesh.v1.AdminService/ListResources": OPERATORS,
+    "/peermesh.v1.AdminService/SetLedgerLevel": OPERATORS,
     "/peermesh.link.v1.LinkService/Control": {"peer"},
     "/peermesh.link.v1.LinkService/Data": {"peer"},
 }

@@ -59,6 +59,9 @@ NAMES = {
     "channel": (lambda p: IN_CPP(p) and not p.startswith(("server/tls/", "tests/", "deploy/")),
                 r"\b(Experimental)?Create(Custom|Insecure)?Channel(WithInterceptors|FromFd|InternalFactory)?\s*\(",
                 "channels come from the factory in server/tls"),
+    "raw-thread": (lambda p: IN_CPP(p) and not p.startswith(("metrics/ledger/", "tests/")),
+                   r"\bstd::(thread\b(?!::)|jthread\b|async\s*\()|\bpthread_create\s*\(",
+                   "a thread nobody booked; use ledger::Thread"),
     "listen": (lambda p: p.startswith("server/"), r"\bAddListeningPort\b",
                "one failed accept() kills such a listener for good; use server/net"),
     "namespace": (IN_CPP, r"\busing\s+namespace\s+std\s*;", "name what is used"),
@@ -71,7 +74,11 @@ NAMES = {
 FOREIGN = re.compile(r"(grpc|google/|prometheus|spdlog|fmt/|yaml-cpp|nlohmann|sqlite3|CLI/|civetweb|Civet|openssl/|absl/time|absl/synch)")
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 ALLOW = re.compile(r"lint:allow\(([\w-]*)\)(:\s*\S+)?")
-OTHER_RULES = ["layering", "foreign", "size", "guard", "unfinished", "python", "allow", "checks"]
+# What returns a new descriptor. It belongs into a UniqueFd in the very statement that makes it.
+NEW_DESCRIPTOR = re.compile(
+    r"(?<![\w.>])(?:accept4?|eventfd|epoll_create1?|signalfd|timerfd_create|inotify_init1?|memfd_create)\s*\("
+    r"|(?<![\w.>])socket\s*\(\s*(?:[AP]F_|(?:\w+(?:\.|->))?\w*family\b)")
+OTHER_RULES = ["raw-fd", "layering", "foreign", "size", "guard", "unfinished", "python", "allow", "checks"]
 
 
 def code_only(text):
@@ -126,6 +133,7 @@ class Lint:
                 if IN_CPP(path) or path.endswith(".py"):
                     code = code_only(text) if IN_CPP(path) else text
                     self.check_names(path, code.splitlines(), lines)
+                    self.check_descriptors(path, code, lines)
                 if IN_CPP(path):
                     self.check_includes(path, code.splitlines(), lines)
                     self.check_size(path, lines)
@@ -153,6 +161,15 @@ class Lint:
                 found = re.search(pattern, line)
                 if found:
                     self.report(path, number, rule, f"`{found[0].strip()}`: {why}", lines)
+
+    def check_descriptors(self, path, code, lines):
+        if not IN_CPP(path) or path.startswith(("metrics/ledger/", "tests/", "deploy/")):
+            return
+        for found in NEW_DESCRIPTOR.finditer(code):
+            begin = max(code.rfind(end, 0, found.start()) for end in ";{}") + 1
+            if "UniqueFd" not in code[begin:found.start()]:
+                self.report(path, code.count("\n", 0, found.start()) + 1, "raw-fd",
+                            f"`{found[0].strip()}`: a descriptor nobody booked; put it into a ledger::UniqueFd", lines)
 
     @staticmethod
     def home(path):

@@ -65,6 +65,17 @@ TEST_F(LedgerTest, AnEntrySaysWhereWhoseAndHowOld) {
   EXPECT_EQ(seen[0].amount, 4096u);
 }
 
+TEST_F(LedgerTest, WhoOwnsAScopeMayBecomeKnownLater) {
+  Scope owner({}, ScopeType::kClient, "unproven", &VirtualNow);
+  const Scope connection(owner, ScopeType::kConnection, "10.0.0.4:7443", &VirtualNow);
+  const Handle handle(ledger_, stream_, connection);
+  EXPECT_EQ(Walk()[0].scope, "client unproven > connection 10.0.0.4:7443");
+  owner.Describe(ScopeType::kPeer, "beta");
+  EXPECT_EQ(Walk()[0].scope, "peer beta > connection 10.0.0.4:7443");
+  owner.Describe("gamma");
+  EXPECT_EQ(connection.record()->Owner(), "peer gamma");
+}
+
 TEST_F(LedgerTest, CountsAndEntriesAgree) {
   std::vector<Handle> handles;
   for (int i = 0; i < 1000; ++i) handles.emplace_back(ledger_, call_, Scope{}, 2);

@@ -1,0 +1,1 @@
+Publisher::Publisher() : wake_(eventfd(0, EFD_CLOEXEC)) {}

@@ -1,0 +1,1 @@
+const auto stopped = std::async([] { Stop(); });
