@@ -5,13 +5,8 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 namespace peermesh::ledger {
-
-// Where the sources were when this was compiled, with a '/' at the end.
-inline constexpr std::string_view kSourceTop{
-    __FILE__, sizeof(__FILE__) - 1 - std::string_view("metrics/ledger/site.h").size()};
 
 struct Site {
   const char* file = "";
@@ -24,12 +19,8 @@ struct Site {
                              std::uint32_t line = __builtin_LINE()) {
     return {file, function, line};
   }
-  // "server/net/acceptor.cc:211": from the top of the source tree, wherever it was built.
-  std::string ToText() const {
-    std::string_view path = file;
-    if (path.starts_with(kSourceTop)) path.remove_prefix(kSourceTop.size());
-    return std::string(path) + ":" + std::to_string(line);
-  }
+  // "server/net/acceptor.cc:211"
+  std::string ToText() const { return std::string(file) + ":" + std::to_string(line); }
 };
 
 }  // namespace peermesh::ledger
