@@ -156,17 +156,17 @@ absl::Status CaServer::Impl::Listen() {
   if (!made.ok()) return made.status();
   acceptor = *std::move(made);
   // No connection is accepted before Start, so the ports may be built in between.
-  const auto bound =
-      acceptor->Listen({.name = "ca", .address = options.listen, .caps = {}, .tls = true},
-                       [this](net::Accepted accepted) { public_port->Take(std::move(accepted.fd)); });
+  const auto bound = acceptor->Listen(
+      {.name = "ca", .address = options.listen, .caps = {}, .tls = true},
+      [this](net::Accepted accepted) { public_port->Take(std::move(accepted.fd)); });
   if (!bound.ok()) return bound.status();
   if (absl::Status status = SetAddress(*bound); !status.ok()) return status;
-  const auto socket =
-      acceptor->Listen({.name = "ca-admin",
-                        .address = "unix:" + SocketPath(),
-                        .caps = net::Caps::Local(),
-                        .unix_mode = 0600},
-                       [this](net::Accepted accepted) { operator_port->Take(std::move(accepted.fd)); });
+  const auto socket = acceptor->Listen(
+      {.name = "ca-admin",
+       .address = "unix:" + SocketPath(),
+       .caps = net::Caps::Local(),
+       .unix_mode = 0600},
+      [this](net::Accepted accepted) { operator_port->Take(std::move(accepted.fd)); });
   if (!socket.ok()) return socket.status();
 
   worker.emplace();
