@@ -160,7 +160,7 @@ std::string HtmlPage(std::string_view title, std::string_view heading, std::stri
 
 std::string Figure(std::uint64_t number) {
   std::string text = std::to_string(number);
-  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, 1, ',');
   return text;
 }
 
