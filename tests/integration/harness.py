@@ -544,6 +544,14 @@ class Peer:
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def sanitizer_findings(self):
+        """One line for each, also of lives that were killed before they could exit with a code of their own."""
+        if not SANITIZED or not self.log.exists():
+            return []
+        found = re.findall(r"^(?:SUMMARY: \w+Sanitizer: .*|.*: runtime error: .*)$",
+                           self.log.read_text(errors="replace"), re.MULTILINE)
+        return [f"{self.name}: {line}" for line in found]
+
 
 def batch(*messages, target=""):
     """A PublishRequest of (subject, payload) pairs or Messages."""
@@ -603,10 +611,14 @@ class Mesh:
             if peer.running:
                 peer.process.kill()  # ends a stopped process, too
                 peer.process.wait(10)
+        findings = [found for peer in self.all.values() for found in peer.sanitizer_findings()]
+        self.kept |= bool(findings)
         if self.kept:
             print(f"logs and data directories are kept in {self.dir}", flush=True)
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
+        if findings:
+            raise AssertionError("a sanitizer found something:\n" + "\n".join(findings))
 
     @contextlib.contextmanager
     def pipe(self):

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -39,6 +40,11 @@ class Program {
     std::ofstream(dir_.path() + "/in") << input;
     environment.push_back("PATH=/usr/bin:/bin");
     environment.push_back("HOME=" + dir_.path());
+    for (const char* options : {"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"}) {
+      if (const char* set = std::getenv(options)) {
+        environment.push_back(std::string(options) + "=" + set);
+      }
+    }
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_addopen(&files, 0, (dir_.path() + "/in").c_str(), O_RDONLY, 0);

@@ -17,7 +17,10 @@ TestPeer::TestPeer(const TestMesh& mesh, Options options) : options_(std::move(o
   server.name = options_.name;
   server.queues = options_.queues;
   server.credentials = credentials_->ForServer({});
+  // Others may call as soon as the server listens.
+  const std::lock_guard lock(starting_);
   server.on_call = [this](const std::shared_ptr<Stream>& stream) {
+    const std::lock_guard lock(starting_);
     if (Links::Serves(stream->info().method)) links_->Serve(stream);
   };
   server_ = std::make_unique<TestServer>(std::move(server), options_.listen);

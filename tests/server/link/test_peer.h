@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,6 +63,7 @@ class TestPeer {
   Options options_;
   std::unique_ptr<tls::Credentials> credentials_;
   Watched<std::vector<node::Input>> facts_;
+  std::mutex starting_;  // held until there are links_
   std::unique_ptr<Links> links_;
   std::unique_ptr<TestServer> server_;
   std::uint64_t last_dial_ = 0;
