@@ -36,8 +36,16 @@ void Log(config::Level level, std::string_view message, const ledger::Verdict& v
 }  // namespace
 
 Audit::Audit(std::function<std::vector<ledger::RpcCounts>()> rpcs)
-    : auditor_(ledger::Ledger::Process(),
-               {.kernel = &ledger::ReadKernel, .rpcs = std::move(rpcs), .today = &Today}) {}
+    : auditor_(ledger::Ledger::Process(), {.kernel = &ledger::ReadKernel,
+                                           .rpcs =
+                                               [this, rpcs = std::move(rpcs)] {
+                                                 auto counts = grpc_.Compare();
+                                                 if (rpcs == nullptr) return counts;
+                                                 for (ledger::RpcCounts& count : rpcs())
+                                                   counts.push_back(std::move(count));
+                                                 return counts;
+                                               },
+                                           .today = &Today}) {}
 
 absl::Status Audit::Start(const std::string& suppressions) {
   std::error_code ignored;

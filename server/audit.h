@@ -1,5 +1,5 @@
 // The auditor at work: sweeps the ledger of this process every two seconds, on a thread of its own,
-// and writes to the log what it confirms and clears.
+// and writes to the log what it confirms and clears. Compares it with the kernel and with gRPC.
 //
 // Thread-safe, but for Start and Stop, which belong to main.
 #ifndef PEERMESH_SERVER_AUDIT_H_
@@ -13,12 +13,13 @@
 
 #include "metrics/ledger/auditor.h"
 #include "metrics/ledger/thread.h"
+#include "server/grpc_books.h"
 
 namespace peermesh {
 
 class Audit {
  public:
-  // `rpcs`: see ledger::Sources; may be null.
+  // `rpcs`: what else is counted twice, see ledger::Sources; may be null.
   explicit Audit(std::function<std::vector<ledger::RpcCounts>()> rpcs);
   ~Audit() { Stop(); }
   Audit(const Audit&) = delete;
@@ -39,6 +40,7 @@ class Audit {
   void Run();
   void LogChanges();
 
+  GrpcBooks grpc_;  // for the sweep alone
   ledger::Auditor auditor_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -118,6 +118,7 @@ absl::Status ChildCa::Failure() {
     // The codes that its --help promises.
     case 3: return absl::UnavailableError(text + "; --ca-listen sets where it listens");
     case 4: return absl::DataLossError(text);
+    case 6: return absl::OutOfRangeError(text);
     default: return absl::InternalError(text);
   }
 }

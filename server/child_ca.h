@@ -28,7 +28,7 @@ class ChildCa {
     std::string lifetime;   // of certificates: "168h"; empty: its default
   };
   // Starts it and waits until it serves. UNAVAILABLE: its port or socket cannot be listened on;
-  // DATA_LOSS: its directory cannot be used.
+  // DATA_LOSS: its directory cannot be used; OUT_OF_RANGE: the clock contradicts its certificate.
   static absl::StatusOr<std::unique_ptr<ChildCa>> Start(const Options& options);
   // SIGTERM, and SIGKILL if that is not enough.
   ~ChildCa();

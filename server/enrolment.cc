@@ -10,6 +10,7 @@
 #include "server/ca/enrol.h"
 #include "server/config/logging.h"
 #include "server/driver/driver.h"
+#include "server/tls/credentials.h"
 #include "server/tls/files.h"
 
 namespace peermesh {
@@ -99,8 +100,12 @@ absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir,
                                            const std::string& ca_address) {
   auto material = tls::LoadMaterial(IdentityDirectory(data_dir));
   if (material.ok() && !ca_address.empty()) material->ca_address = ca_address;
-  if (!material.ok() || driver::WallNow() < material->certificate.not_after()) return material;
+  if (!material.ok()) return material;
+  const WallTime now = driver::WallNow();
+  if (now < material->certificate.not_before()) return tls::ClockContradicts("the own certificate");
+  if (now < material->certificate.not_after()) return material;
   auto renewed = ca::Renew(*material, hosts);
+  if (absl::IsOutOfRange(renewed.status())) return renewed.status();
   if (!renewed.ok()) {
     return absl::UnavailableError(
         "the certificate of this peer has run out and was not renewed (" +
@@ -138,10 +143,11 @@ absl::Status CheckAskedFor(const tls::Material& material,
 Renewal::Renewal(std::string data_dir, tls::Material material, std::vector<std::string> hosts,
                  OnTried on_tried)
     : data_dir_(std::move(data_dir)),
-      material_(std::move(material)),
       hosts_(std::move(hosts)),
       on_tried_(std::move(on_tried)),
-      rng_(driver::OsSeed()) {
+      rng_(driver::OsSeed()),
+      material_(std::move(material)),
+      due_(ca::RenewalTime(material_.certificate, rng_.Next())) {
   if (!material_.ca_address.empty())
     thread_ = ledger::Thread("pm-renew", ledger::kThread, ledger::Scope{}, [this] { Run(); });
 }
@@ -155,37 +161,62 @@ Renewal::~Renewal() {
   thread_.Join();
 }
 
+void Renewal::Adopt(const identity::Certificate& certificate) {
+  const std::lock_guard lock(mutex_);
+  material_.certificate = certificate;
+  due_ = ca::RenewalTime(certificate, rng_.Next());
+  save_due_ = WallTime::max();  // it was read from there
+  changed_.notify_all();
+}
+
 void Renewal::Run() {
   std::unique_lock lock(mutex_);
-  WallTime due = ca::RenewalTime(material_.certificate, rng_.Next());
-  while (!changed_.wait_until(lock, due, [this] { return stopping_; })) {
-    lock.unlock();
-    const absl::Status status = on_tried_(TryOnce());
-    if (status.ok()) {
-      kLog.Info("certificate renewed");
-    } else {
-      kLog.Warning("certificate not renewed; will try again",
-                   {{"error", std::string_view(status.message().data(), status.message().size())}});
-    }
-    lock.lock();
-    if (status.ok()) {
-      due = ca::RenewalTime(material_.certificate, rng_.Next());
-    } else {
-      const Duration life = material_.certificate.not_after() - material_.certificate.not_before();
-      due = driver::WallNow() + std::clamp<Duration>(life / 100, kRetryMin, kRetryMax);
+  while (!stopping_) {
+    changed_.wait_until(lock, std::min(due_, save_due_));
+    if (stopping_) return;
+    const WallTime now = driver::WallNow();
+    if (now >= due_) {
+      Renew(lock);
+    } else if (now >= save_due_) {
+      Save();
     }
   }
 }
 
-absl::StatusOr<identity::Certificate> Renewal::TryOnce() {
-  auto renewed = ca::Renew(material_, hosts_);
-  if (!renewed.ok()) return renewed.status();
-  tls::Material material = material_;
-  material.certificate = std::move(*renewed);
-  if (absl::Status status = tls::SaveMaterial(IdentityDirectory(data_dir_), material); !status.ok())
-    return status;
-  material_ = std::move(material);
-  return material_.certificate;
+Duration Renewal::Pause() const {
+  const Duration life = material_.certificate.not_after() - material_.certificate.not_before();
+  return std::clamp<Duration>(life / 100, kRetryMin, kRetryMax);
+}
+
+void Renewal::Renew(std::unique_lock<std::mutex>& lock) {
+  const tls::Material material = material_;
+  lock.unlock();
+  const auto renewed = ca::Renew(material, hosts_);
+  const absl::Status used = on_tried_(renewed);
+  lock.lock();
+  if (!used.ok()) {
+    kLog.Warning("certificate not renewed; will try again",
+                 {{"error", std::string(used.message())}});
+    due_ = driver::WallNow() + Pause();
+    return;
+  }
+  kLog.Info("certificate renewed");
+  material_.certificate = *renewed;
+  due_ = ca::RenewalTime(*renewed, rng_.Next());
+  Save();
+}
+
+void Renewal::Save() {
+  const absl::Status saved = tls::SaveMaterial(IdentityDirectory(data_dir_), material_);
+  if (saved.ok()) {
+    if (std::exchange(save_due_, WallTime::max()) != WallTime::max())
+      kLog.Info("certificate saved");
+    return;
+  }
+  save_due_ = driver::WallNow() + Pause();
+  kLog.Error("the certificate in use is not on disk; will try again",
+             {{"error", std::string(saved.message())}});
+  on_tried_(saved).IgnoreError();  // counts it
 }
 
 }  // namespace peermesh

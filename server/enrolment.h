@@ -45,6 +45,7 @@ absl::StatusOr<tls::Material> Join(const std::string& data_dir, const identity::
 // The identity of an earlier start. One whose certificate has run out meanwhile is renewed first,
 // if the CA can be reached: a peer that was away for a few days comes back by itself. `ca_address`
 // is where its CA is now; empty: where it was.
+// OUT_OF_RANGE: the clock of this host, or that of the CA, is wrong.
 absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir,
                                            const std::vector<std::string>& hosts,
                                            const std::string& ca_address);
@@ -54,7 +55,9 @@ absl::StatusOr<tls::Material> LoadIdentity(const std::string& data_dir,
 absl::Status CheckAskedFor(const tls::Material& material,
                            const std::optional<identity::Token>& token, const std::string& name);
 
-// Renews at a random 50 to 80 % of the certificate's life, and tries again until it works.
+// Renews at a random 50 to 80 % of the certificate's life, and tries again until it works. A
+// certificate that cannot be written, because the disk is full, is used all the same and written
+// when it can be.
 class Renewal {
  public:
   // What a try came to. Returns the same, or why the certificate cannot be used: then it failed
@@ -65,18 +68,26 @@ class Renewal {
   // Waits for a call under way, ca::kCallTime at most.
   ~Renewal();
 
+  // Somebody else brought a certificate: it is the one to renew from now on.
+  void Adopt(const identity::Certificate& certificate);
+
  private:
   void Run();
-  absl::StatusOr<identity::Certificate> TryOnce();
+  // Lets go of the lock for the call.
+  void Renew(std::unique_lock<std::mutex>& lock);
+  void Save();
+  Duration Pause() const;  // after a failure
 
   const std::string data_dir_;
-  tls::Material material_;
   const std::vector<std::string> hosts_;
   const OnTried on_tried_;
-  Rng rng_;
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
+  Rng rng_;
+  tls::Material material_;
+  WallTime due_;
+  WallTime save_due_ = WallTime::max();  // of a certificate that is in use and not on disk
   bool stopping_ = false;
   ledger::Thread thread_;
 };

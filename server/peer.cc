@@ -7,7 +7,6 @@
 #include <condition_variable>
 #include <future>
 #include <mutex>
-#include <set>
 #include <utility>
 
 #include "fmt/format.h"
@@ -25,16 +24,15 @@
 #include "server/driver/driver.h"
 #include "server/link/kinds.h"
 #include "server/link/links.h"
-#include "server/link/rpc_server.h"
 #include "server/listening.h"
-#include "server/net/acceptor.h"
 #include "server/net/hosts.h"
 #include "server/note_log.h"
 #include "server/notify.h"
 #include "server/peer_metrics.h"
+#include "server/servers.h"
 #include "server/store/peer_store.h"
+#include "server/targets.h"
 #include "server/tls/credentials.h"
-#include "server/tls/process.h"
 #include "server/wire/api.h"
 #include "server/wire/control.h"
 
@@ -48,58 +46,32 @@ constexpr config::Logger kNetLog("net");
 constexpr config::Logger kApiLog("api");
 constexpr config::Logger kStoreLog("store");
 
-limits::Rate ToRate(const config::v1::Rate& rate) {
-  return limits::Rate::PerSecond(rate.per_second(), rate.burst());
+node::Limits LimitsOf(const config::v1::Limits& limits) {
+  return {.application_messages = ToRate(limits.application_messages()),
+          .application_bytes = ToRate(limits.application_bytes()),
+          .peer_messages = ToRate(limits.peer_messages()),
+          .peer_bytes = ToRate(limits.peer_bytes()),
+          .subscribes = ToRate(limits.subscribes())};
 }
 
 std::int64_t Seconds(WallTime time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 
-// Operators and their tools.
-constexpr std::size_t kAdminConnections = 64;
-// Every connection taken has two descriptors, ours and gRPC's. Links dialled out, their successors,
-// files and what gRPC needs take the rest: guess.
-constexpr std::size_t kOwnDescriptors = 256;
-constexpr std::size_t kMinAppConnections = 16;
-
-// As many connections of applications as there are descriptors for.
-std::size_t AppConnections(std::size_t mesh_connections) {
-  const std::size_t wanted = net::Caps::Local().max_connections;
-  const std::size_t limit = tls::DescriptorLimit();
-  const std::size_t others = kOwnDescriptors + 2 * (kAdminConnections + mesh_connections);
-  const std::size_t left = limit > others ? (limit - others) / 2 : 0;
-  if (left >= wanted) return wanted;
-  const std::size_t most = std::max(left, kMinAppConnections);
-  kNetLog.Warning("few open files are permitted", {{"limit", limit}, {"app_connections", most}});
-  return most;
-}
-
-// What somebody may ask for who comes that way: over the mesh port, whatever a certificate permits.
-std::vector<std::string> ServicesFor(Caller way) {
-  std::set<std::string> services;
-  for (const api::Method& method : api::Methods()) {
-    const bool offered = way == Caller::kPeer
-                             ? method.Allows(Caller::kPeer) || method.Allows(Caller::kClient) ||
-                                   method.Allows(Caller::kAdmin)
-                             : method.Allows(way);
-    if (offered) services.emplace(method.path.substr(1, method.path.rfind('/') - 1));
-  }
-  return {services.begin(), services.end()};
-}
-
 }  // namespace
 
 class Peer::Impl final : public driver::World {
  public:
-  Impl(const config::v1::Config& config, tls::Material material,
-       std::function<void(std::optional<Duration>)> on_drain)
-      : config_(config), material_(std::move(material)), on_drain_(std::move(on_drain)) {}
+  Impl(const config::v1::Config& config, tls::Material material, Asked asked)
+      : config_(config), material_(std::move(material)), asked_(std::move(asked)) {}
   ~Impl() override { PM_CHECK(stopped_); }
 
   absl::Status Start();
   bool Stop(Duration grace);
   absl::Status Rotate(const absl::StatusOr<identity::Certificate>& renewed);
+  absl::Status Adopt(const identity::Certificate& certificate);
+  void Reconfigure(const config::v1::Config& fresh);
+  void Reloaded(const absl::Status& outcome);
   void Sweep();
   bool Answers(Duration patience);
 
@@ -124,6 +96,7 @@ class Peer::Impl final : public driver::World {
   }
   void Perform(node::Note wish) override { LogNote(wish, applications_->names()); }
   void Perform(node::Drained) override;
+  void Perform(node::Pinged wish) override { peers_->Perform(wish); }
 
   Facts facts_;
   std::unique_ptr<tls::Credentials> credentials_;
@@ -135,22 +108,19 @@ class Peer::Impl final : public driver::World {
   absl::Status StartServers();
   absl::Status StartNode();
   absl::Status StartMetrics();
-  absl::StatusOr<std::unique_ptr<link::RpcServer>> Serve(const char* name, Caller caller);
   void OnCall(Caller from, const std::shared_ptr<link::Stream>& stream);
   void Identified(const link::CallInfo& info);
   std::vector<ledger::RpcCounts> CountedTwice();
   void Status(std::function<void(std::string)> reply);
-  std::vector<std::string> Advertised(const net::HostPort& bound) const;
 
   const config::v1::Config config_;
   tls::Material material_;
-  const std::function<void(std::optional<Duration>)> on_drain_;
+  const Asked asked_;
   const WallTime started_ = driver::WallNow();
   std::uint64_t epoch_ = 0;
 
   std::unique_ptr<store::PeerStore> store_;
-  std::unique_ptr<net::Acceptor> acceptor_;
-  std::unique_ptr<link::RpcServer> mesh_server_, app_server_, admin_server_;
+  Servers servers_;
   std::unique_ptr<link::Links> links_;
   std::unique_ptr<driver::Driver> driver_;
   std::unique_ptr<api::Applications> applications_;
@@ -159,12 +129,15 @@ class Peer::Impl final : public driver::World {
   std::unique_ptr<PeerMetrics> metrics_;
   TlsRefusals refusals_;
   std::atomic<std::uint64_t> failed_renewals_{0};
+  PeerMetrics::Reloads reloads_;
 
   std::atomic<bool> ready_{false}, draining_{false};
   bool stopped_ = true;  // until something was started
   std::mutex mutex_;
   std::condition_variable changed_;
   bool drained_ = false;
+  std::optional<WallTime> reloaded_at_;  // tried, at least
+  std::string reload_error_;
 };
 
 // --- Up ------------------------------------------------------------------------------------------
@@ -200,9 +173,7 @@ absl::Status Peer::Impl::Start() {
     }
   }
   driver_->Start();
-  for (link::RpcServer* server : {mesh_server_.get(), app_server_.get(), admin_server_.get()})
-    server->SetServing(true);
-  acceptor_->Start("pm-accept");
+  servers_.Open();
   ready_ = true;
   return absl::OkStatus();
 }
@@ -226,99 +197,19 @@ absl::Status Peer::Impl::OpenStore() {
 }
 
 absl::Status Peer::Impl::Listen() {
-  auto acceptor = net::Acceptor::Create();
-  if (!acceptor.ok()) return acceptor.status();
-  acceptor_ = std::move(*acceptor);
-  facts_.app_socket = config_.run_dir() + "/app.sock";
-  facts_.admin_socket = config_.run_dir() + "/admin.sock";
-  net::ListenOptions mesh;
-  mesh.name = "mesh";
-  mesh.address = config_.listen();
-  mesh.tls = true;
-  mesh.caps.max_connections = config_.limits().connections();
-  mesh.caps.max_per_address = config_.limits().connections_per_address();
-  mesh.caps.handshakes = ToRate(config_.limits().handshakes());
-  net::ListenOptions app;
-  app.name = "app";
-  app.address = "unix:" + facts_.app_socket;
-  app.unix_mode = 0660;
-  app.caps = net::Caps::Local(AppConnections(mesh.caps.max_connections));
-  net::ListenOptions admin = app;
-  admin.caps = net::Caps::Local(kAdminConnections);
-  admin.name = "admin";
-  admin.address = "unix:" + facts_.admin_socket;
-  admin.unix_mode = 0600;
-  const std::pair<net::ListenOptions, std::unique_ptr<link::RpcServer>*> listeners[] = {
-      {mesh, &mesh_server_}, {app, &app_server_}, {admin, &admin_server_}};
-  for (const auto& [options, server] : listeners) {
-    auto bound = acceptor_->Listen(options, [server = server](net::Accepted accepted) {
-      if (*server != nullptr) (*server)->HandOver(std::move(accepted.fd));
-    });
-    if (!bound.ok()) return SetBy(options.name == "mesh" ? kListenFlag : kRunFlag, bound.status());
-    if (options.name == "mesh") facts_.listen = *bound;
-  }
+  if (absl::Status status = servers_.Listen(config_); !status.ok()) return status;
+  facts_.listen = servers_.mesh_address();
+  facts_.app_socket = servers_.app_socket();
+  facts_.admin_socket = servers_.admin_socket();
   const auto bound = net::ParseHostPort(facts_.listen);
   if (!bound.ok()) return bound.status();
-  facts_.advertised = Advertised(*bound);
+  facts_.advertised = AdvertisedAddresses(config_, *bound);
   return absl::OkStatus();
-}
-
-std::vector<std::string> Peer::Impl::Advertised(const net::HostPort& bound) const {
-  std::vector<std::string> addresses;
-  for (const std::string& text : config_.advertise()) {
-    if (const auto parsed = net::ParseHostPort(text, bound.port); parsed.ok()) {
-      addresses.push_back(net::FormatHostPort(parsed->host, parsed->port));
-    }
-  }
-  if (addresses.empty() && !net::IsWildcard(bound.host))
-    addresses.push_back(net::FormatHostPort(bound.host, bound.port));
-  if (addresses.empty()) {
-    for (const std::string& host : net::InterfaceAddresses())
-      addresses.push_back(net::FormatHostPort(host, bound.port));
-  }
-  if (addresses.size() > kMaxAddressesPerPeer) addresses.resize(kMaxAddressesPerPeer);
-  return addresses;
-}
-
-absl::StatusOr<std::unique_ptr<link::RpcServer>> Peer::Impl::Serve(const char* name,
-                                                                   Caller caller) {
-  link::RpcServerOptions options;
-  options.name = std::string("pm-") + name;
-  options.stream_services = ServicesFor(caller);
-  const bool mesh = caller == Caller::kPeer;
-  if (mesh) options.credentials = credentials_->ForServer({});
-  options.max_streams = mesh ? link::kMeshStreams : link::kAppStreams;
-  // Both ways: a delivery may be a whole publish and what describes it. server/wire holds publishes
-  // to their own.
-  options.max_message_bytes = kMaxDataFrameBytes;
-  options.on_call = [this, caller](const std::shared_ptr<link::Stream>& stream) {
-    OnCall(caller, stream);
-  };
-  options.scope_of = [this, name](const link::CallInfo& info, std::string label) {
-    return acceptor_->ScopeFor(name, info.peer, ledger::ScopeType::kStream, std::move(label));
-  };
-  options.is_unary = [](const std::string& path) {
-    const api::Method* method = api::FindMethod(path);
-    return method == nullptr || method->shape == api::Shape::kUnary;  // unknown: refused at once
-  };
-  options.on_abuse = [this](const std::string& peer) {
-    kNetLog.Warning("connection cut", {{"peer", peer}, {"reason", "too_many_cancels"}});
-    if (const auto id = acceptor_->FindByPeer(peer)) acceptor_->Cut(*id);
-  };
-  return link::RpcServer::Start(std::move(options));
 }
 
 absl::Status Peer::Impl::StartServers() {
-  const std::tuple<const char*, Caller, std::unique_ptr<link::RpcServer>*> servers[] = {
-      {"mesh", Caller::kPeer, &mesh_server_},
-      {"app", Caller::kAppSocket, &app_server_},
-      {"admin", Caller::kAdminSocket, &admin_server_}};
-  for (const auto& [name, caller, server] : servers) {
-    auto started = Serve(name, caller);
-    if (!started.ok()) return started.status();
-    *server = std::move(*started);
-  }
-  return absl::OkStatus();
+  return servers_.Start(*credentials_,
+                        [this](Caller caller, const auto& stream) { OnCall(caller, stream); });
 }
 
 absl::Status Peer::Impl::StartNode() {
@@ -331,18 +222,14 @@ absl::Status Peer::Impl::StartNode() {
   links.now = driver::SteadyNow;
   links.wall = driver::WallNow;
   links_ =
-      std::make_unique<link::Links>(std::move(links), *credentials_, mesh_server_->pool(), post);
+      std::make_unique<link::Links>(std::move(links), *credentials_, servers_.mesh().pool(), post);
 
   node::Config config;
   config.self = self.id;
   config.name = self.name;
   config.epoch = epoch_;
   config.seeds.assign(config_.seeds().begin(), config_.seeds().end());
-  config.limits.application_messages = ToRate(config_.limits().application_messages());
-  config.limits.application_bytes = ToRate(config_.limits().application_bytes());
-  config.limits.peer_messages = ToRate(config_.limits().peer_messages());
-  config.limits.peer_bytes = ToRate(config_.limits().peer_bytes());
-  config.limits.subscribes = ToRate(config_.limits().subscribes());
+  config.limits = LimitsOf(config_.limits());
   for (const auto& [peer, encoded] : store_->remembered()) {
     // What no longer verifies (expired, another CA) is no record any more; the mesh has a newer
     // one.
@@ -367,16 +254,16 @@ absl::Status Peer::Impl::StartNode() {
   auto node = node::Node::Create(std::move(config), Rng(start.seed), start.now);
   if (!node.ok()) return node.status();
   driver_ = std::make_unique<driver::Driver>(
-      std::move(*node), *this, *mesh_server_->pool().queues().front(), std::move(journal));
+      std::move(*node), *this, *servers_.mesh().pool().queues().front(), std::move(journal));
 
   applications_ =
       std::make_unique<api::Applications>(api::PeerFacts{self.id, self.name, self.mesh_id}, post);
   peers_ = std::make_unique<api::PeersService>(
-      [this](std::function<void(const node::Node&)> look) { driver_->Look(std::move(look)); },
+      [this](std::function<void(const node::Node&)> look) { driver_->Look(std::move(look)); }, post,
       epoch_);
   admin_ = std::make_unique<api::AdminService>(api::AdminService::Hooks{
-      [this](std::function<void(std::string)> reply) { Status(std::move(reply)); }, on_drain_,
-      &ledger::Ledger::Process(), &audit_.auditor()});
+      [this](std::function<void(std::string)> reply) { Status(std::move(reply)); }, asked_.drain,
+      asked_.reload, &ledger::Ledger::Process(), &audit_.auditor()});
   return absl::OkStatus();
 }
 
@@ -388,15 +275,16 @@ absl::Status Peer::Impl::StartMetrics() {
   sources.look = [this](const std::function<void(const node::Node&)>& look) {
     return driver_->LookNow(look);
   };
-  sources.acceptor = acceptor_.get();
+  sources.acceptor = &servers_.acceptor();
   sources.links = links_.get();
-  sources.servers = {
-      {"mesh", mesh_server_.get()}, {"app", app_server_.get()}, {"admin", admin_server_.get()}};
+  sources.servers = servers_.all();
   sources.applications = applications_.get();
   sources.refusals = &refusals_;
   sources.failed_renewals = &failed_renewals_;
+  sources.reloads = &reloads_;
   sources.auditor = &audit_.auditor();
   sources.title = "peer " + facts_.name;
+  sources.mesh_id = facts_.mesh_id;
   sources.certificate_expiry = [this] { return credentials_->self().not_after; };
   auto metrics = PeerMetrics::Start(config_.metrics().listen(), std::move(sources));
   if (!metrics.ok()) return SetBy(kMetricsFlag, metrics.status());
@@ -409,11 +297,12 @@ absl::Status Peer::Impl::StartMetrics() {
 
 // By its certificate: the connection is no handshake any more, and has an owner.
 void Peer::Impl::Identified(const link::CallInfo& info) {
-  const auto id = acceptor_->FindByPeer(info.peer);
-  if (!id || !info.identity || !acceptor_->Established(*id, info.identity->not_after)) return;
+  const auto id = servers_.acceptor().FindByPeer(info.peer);
+  if (!id || !info.identity || !servers_.acceptor().Established(*id, info.identity->not_after))
+    return;
   const bool peer = info.identity->role == identity::Role::kPeer;
-  acceptor_->Identify(*id, peer ? ledger::ScopeType::kPeer : ledger::ScopeType::kClient,
-                      link::OwnerLabel(*info.identity));
+  servers_.acceptor().Identify(*id, peer ? ledger::ScopeType::kPeer : ledger::ScopeType::kClient,
+                               link::OwnerLabel(*info.identity));
 }
 
 // Nothing to compare with if the node has no turn soon: whoever looks for leaks must not wait for
@@ -482,6 +371,9 @@ void Peer::Impl::Status(std::function<void(std::string)> reply) {
     status.set_process_id(::getpid());
     for (const std::string& address : facts_.advertised) status.add_advertised_addresses(address);
     status.set_ca_address(material_.ca_address);
+    const std::lock_guard lock(mutex_);
+    if (reloaded_at_) status.mutable_last_reload_time()->set_seconds(Seconds(*reloaded_at_));
+    status.set_last_reload_error(reload_error_);
     reply(status.SerializeAsString());
   });
 }
@@ -493,7 +385,7 @@ void Peer::Impl::Perform(node::SignRecord wish) {
   record.name = self.name;
   record.incarnation = wish.incarnation;
   record.addresses = facts_.advertised;
-  record.metrics_address = facts_.metrics;
+  record.metrics_address = AdvertisedMetrics(facts_.metrics, facts_.advertised);
   record.software = PEERMESH_VERSION;
   record.epoch = epoch_;
   record.certificate_expiry = self.not_after;
@@ -506,7 +398,7 @@ void Peer::Impl::Perform(node::SignRecord wish) {
 void Peer::Impl::Sweep() {
   const WallTime now = driver::WallNow();
   links_->CutExpired(now);
-  if (const std::size_t cut = acceptor_->CutExpired(now); cut > 0) {
+  if (const std::size_t cut = servers_.acceptor().CutExpired(now); cut > 0) {
     kNetLog.Info("connections cut", {{"reason", "certificate_expired"}, {"connections", cut}});
   }
 }
@@ -520,13 +412,28 @@ bool Peer::Impl::Answers(Duration patience) {
 }
 
 absl::Status Peer::Impl::Rotate(const absl::StatusOr<identity::Certificate>& renewed) {
-  const absl::Status status = renewed.ok() ? credentials_->Rotate(*renewed) : renewed.status();
-  if (!status.ok()) {
-    ++failed_renewals_;
-    return status;
-  }
+  const absl::Status status = renewed.ok() ? Adopt(*renewed) : renewed.status();
+  if (!status.ok()) ++failed_renewals_;
+  return status;
+}
+
+absl::Status Peer::Impl::Adopt(const identity::Certificate& certificate) {
+  if (absl::Status status = credentials_->Rotate(certificate); !status.ok()) return status;
   driver_->Post(node::CredentialsRenewed{});
   return absl::OkStatus();
+}
+
+void Peer::Impl::Reconfigure(const config::v1::Config& fresh) {
+  servers_.SetLimits(fresh.limits());
+  driver_->Post(node::Reconfigured{.limits = LimitsOf(fresh.limits()),
+                                   .seeds = {fresh.seeds().begin(), fresh.seeds().end()}});
+}
+
+void Peer::Impl::Reloaded(const absl::Status& outcome) {
+  ++(outcome.ok() ? reloads_.done : reloads_.failed);
+  const std::lock_guard lock(mutex_);
+  reloaded_at_ = driver::WallNow();
+  reload_error_ = std::string(outcome.message());
 }
 
 // --- Down ----------------------------------------------------------------------------------------
@@ -541,11 +448,7 @@ bool Peer::Impl::Stop(Duration grace) {
   if (stopped_) return true;
   draining_ = true;
   bool clean = true;
-  const auto servers = {app_server_.get(), admin_server_.get(), mesh_server_.get()};
-  for (link::RpcServer* server : servers) {
-    if (server != nullptr) server->SetServing(false);
-  }
-  if (acceptor_ != nullptr) acceptor_->StopListening();
+  servers_.Leave();
   if (ready_) {
     applications_->GoAway(grace);
     driver_->Post(node::DrainRequested{driver::SteadyNow() + grace});
@@ -560,10 +463,8 @@ bool Peer::Impl::Stop(Duration grace) {
   if (metrics_ != nullptr) metrics_->Stop();
   if (links_ != nullptr) links_->Shutdown(link::kLinger);
   if (driver_ != nullptr) driver_->Stop();  // its timers are on a queue of the mesh server
-  for (link::RpcServer* server : servers) {
-    if (server != nullptr) server->Shutdown(std::chrono::milliseconds(500));
-  }
-  if (acceptor_ != nullptr) acceptor_->Stop();
+  servers_.Shutdown(std::chrono::milliseconds(500));
+  servers_.Stop();
   if (store_ != nullptr) store_->Close();
   audit_.Stop();
   if (ready_) audit_.LogResidue();
@@ -573,10 +474,9 @@ bool Peer::Impl::Stop(Duration grace) {
 
 // --- Public face ---------------------------------------------------------------------------------
 
-absl::StatusOr<std::unique_ptr<Peer>> Peer::Start(
-    const config::v1::Config& config, tls::Material material,
-    std::function<void(std::optional<Duration>)> on_drain) {
-  auto impl = std::make_unique<Impl>(config, std::move(material), std::move(on_drain));
+absl::StatusOr<std::unique_ptr<Peer>> Peer::Start(const config::v1::Config& config,
+                                                  tls::Material material, Asked asked) {
+  auto impl = std::make_unique<Impl>(config, std::move(material), std::move(asked));
   if (absl::Status status = impl->Start(); !status.ok()) return status;
   return std::unique_ptr<Peer>(new Peer(std::move(impl)));
 }
@@ -589,6 +489,11 @@ const Peer::Facts& Peer::facts() const { return impl_->facts_; }
 absl::Status Peer::Rotate(const absl::StatusOr<identity::Certificate>& renewed) {
   return impl_->Rotate(renewed);
 }
+absl::Status Peer::Adopt(const identity::Certificate& certificate) {
+  return impl_->Adopt(certificate);
+}
+void Peer::Reconfigure(const config::v1::Config& fresh) { impl_->Reconfigure(fresh); }
+void Peer::Reloaded(const absl::Status& outcome) { impl_->Reloaded(outcome); }
 identity::Certificate Peer::certificate() const { return impl_->credentials_->certificate(); }
 void Peer::Sweep() { impl_->Sweep(); }
 void Peer::LogLeaks() { impl_->audit_.LogAll(); }

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "mesh/base/time.h"
 #include "mesh/identity/certificate.h"
+#include "server/api/admin_service.h"
 #include "server/tls/material.h"
 
 namespace peermesh::config::v1 {
@@ -31,13 +32,18 @@ namespace peermesh {
 
 class Peer {
  public:
-  // `config` is complete and valid (server/config). `on_drain` is called when an operator asks this
-  // peer to leave; main then calls Stop with that grace. Errors say what is wrong and what to do.
+  // What operators ask for over the network and main does. Called from any thread.
+  struct Asked {
+    // To leave: main then calls Stop with that grace.
+    std::function<void(std::optional<Duration>)> drain;
+    // To read the configuration again; the report goes to whoever asked.
+    std::function<void(api::AdminService::OnReloaded)> reload;
+  };
+  // `config` is complete and valid (server/config). Errors say what is wrong and what to do.
   // DATA_LOSS: the state in the data directory cannot be used; UNAVAILABLE: an address or socket
   // cannot be listened on.
-  static absl::StatusOr<std::unique_ptr<Peer>> Start(
-      const config::v1::Config& config, tls::Material material,
-      std::function<void(std::optional<Duration>)> on_drain);
+  static absl::StatusOr<std::unique_ptr<Peer>> Start(const config::v1::Config& config,
+                                                     tls::Material material, Asked asked);
   ~Peer();
 
   struct Facts {
@@ -50,7 +56,13 @@ class Peer {
   // What a renewal came to. A certificate, of the same key, is used from now on and links are
   // replaced one by one; a failure is counted and returned.
   absl::Status Rotate(const absl::StatusOr<identity::Certificate>& renewed);
+  // One that is not from a renewal, as Rotate. A failure is only returned.
+  absl::Status Adopt(const identity::Certificate& certificate);
   identity::Certificate certificate() const;
+  // Takes limits and seeds from a configuration that is complete and valid, and nothing else.
+  void Reconfigure(const config::v1::Config& fresh);
+  // The configuration was read again, and this came of it: for status and metrics.
+  void Reloaded(const absl::Status& outcome);
   // Every few seconds: ends connections whose certificate has run out.
   void Sweep();
   // Proof of life: its own socket takes and greets a connection, and the node has a turn. Waits

@@ -9,10 +9,13 @@
 #include "metrics/export/process.h"
 #include "metrics/export/resources.h"
 #include "server/api/applications.h"
+#include "server/call_metrics.h"
+#include "server/channelz_page.h"
 #include "server/config/logging.h"
 #include "server/link/links.h"
 #include "server/link/rpc_server.h"
 #include "server/net/acceptor.h"
+#include "server/targets.h"
 
 namespace peermesh {
 namespace {
@@ -20,17 +23,6 @@ namespace {
 // From a link on one machine to one around the world: guess at what is worth telling apart.
 constexpr double kRoundTripBounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
                                        0.025,  0.05,    0.1,    0.25,  0.5,    1};
-
-const char* NameOf(membership::State state) {
-  switch (state) {
-    case membership::State::kAlive: return "alive";
-    case membership::State::kSuspect: return "suspect";
-    case membership::State::kDead: return "dead";
-    case membership::State::kLeft: return "left";
-    case membership::State::kUnreachable: return "unreachable";
-  }
-  return "unknown";
-}
 
 double Unix(WallTime time) { return static_cast<double>(time.time_since_epoch().count()) / 1e6; }
 
@@ -40,18 +32,23 @@ absl::StatusOr<std::unique_ptr<PeerMetrics>> PeerMetrics::Start(const std::strin
                                                                 Sources sources) {
   std::unique_ptr<PeerMetrics> metrics(new PeerMetrics(std::move(sources)));
   if (listen == "off") return metrics;
+  RegisterCalls();
   PeerMetrics* self = metrics.get();
   self->exporter_.AddSource([](metrics::Page& page) {
     metrics::CollectProcess(page);
+    metrics::CollectHeap(page);
     metrics::CollectBuild({PEERMESH_VERSION, grpc::Version()}, page);
   });
   self->exporter_.AddSource([self](metrics::Page& page) { self->Collect(page); });
+  self->exporter_.AddSource(&CollectCalls);
   const ledger::Auditor* const auditor = self->sources_.auditor;
   self->exporter_.AddSource([auditor](metrics::Page& page) {
     metrics::CollectResources(auditor->TakeSnapshot(), ledger::Ledger::Process().level(), page);
   });
   metrics::AddDebugPages(self->exporter_, ledger::Ledger::Process(), *auditor,
                          self->sources_.title);
+  AddChannelzPage(self->exporter_, self->sources_.title);
+  self->exporter_.AddPage("/targets", [self](const metrics::Query&) { return self->Targets(); });
   self->exporter_.SetHealth(
       [] {
         return metrics::Health{true, ""};
@@ -62,6 +59,15 @@ absl::StatusOr<std::unique_ptr<PeerMetrics>> PeerMetrics::Start(const std::strin
       });
   if (absl::Status status = self->exporter_.Start(listen); !status.ok()) return status;
   return metrics;
+}
+
+// An empty list would make Prometheus forget everybody: without an answer, it keeps the last one.
+metrics::Document PeerMetrics::Targets() const {
+  metrics::Document document{.type = metrics::kJsonType};
+  const bool looked = sources_.look(
+      [&](const node::Node& node) { document.body = TargetsJson(node.Peers(), sources_.mesh_id); });
+  if (!looked) document.code = 503;
+  return document;
 }
 
 void PeerMetrics::Collect(metrics::Page& page) const {
@@ -78,6 +84,10 @@ void PeerMetrics::Collect(metrics::Page& page) const {
   page.Counter("peermesh_certificate_renewals_failed_total",
                "Tries to renew the certificate of this peer that failed.")
       .Add(static_cast<double>(*sources_.failed_renewals));
+  page.Counter("peermesh_reloads_total",
+               "Times the configuration was read again; a failed one changes nothing.")
+      .Add({{"result", "ok"}}, static_cast<double>(sources_.reloads->done))
+      .Add({{"result", "failed"}}, static_cast<double>(sources_.reloads->failed));
 }
 
 void PeerMetrics::CollectNode(const node::Node& node, metrics::Page& page) const {

@@ -1,4 +1,5 @@
-// What a peer tells Prometheus: one snapshot a scrape, taken within one turn, no peer as a label.
+// What a peer tells Prometheus: one snapshot a scrape, taken within one turn, no peer as a label;
+// and where it finds the others (targets.h).
 #ifndef PEERMESH_SERVER_PEER_METRICS_H_
 #define PEERMESH_SERVER_PEER_METRICS_H_
 
@@ -47,6 +48,10 @@ class TlsRefusals {
 
 class PeerMetrics {
  public:
+  // How often the configuration was read again.
+  struct Reloads {
+    std::atomic<std::uint64_t> done{0}, failed{0};
+  };
   // All outlive the metrics; Stop comes before they go.
   struct Sources {
     std::function<bool()> ready;
@@ -57,9 +62,11 @@ class PeerMetrics {
     const api::Applications* applications = nullptr;
     const TlsRefusals* refusals = nullptr;
     const std::atomic<std::uint64_t>* failed_renewals = nullptr;
+    const Reloads* reloads = nullptr;
     std::function<WallTime()> certificate_expiry;
     const ledger::Auditor* auditor = nullptr;
     std::string title;  // of the debug pages: "peer alpha"
+    std::string mesh_id;
   };
 
   // `listen` "off" serves nothing.
@@ -71,6 +78,7 @@ class PeerMetrics {
 
  private:
   explicit PeerMetrics(Sources sources) : sources_(std::move(sources)) {}
+  metrics::Document Targets() const;
   void Collect(metrics::Page& page) const;
   void CollectNode(const node::Node& node, metrics::Page& page) const;
   void CollectConnections(metrics::Page& page) const;

@@ -41,11 +41,19 @@ constexpr std::chrono::seconds kPredecessorEnds(5);  // SIGTERM takes a fraction
 constexpr std::chrono::milliseconds kLockPoll(20);
 
 // Exit codes, as --help documents them.
-enum ExitCode { kOk = 0, kError = 1, kUsage = 2, kCannotBind = 3, kDirectoryUnusable = 4 };
+enum ExitCode {
+  kOk = 0,
+  kError = 1,
+  kUsage = 2,
+  kCannotBind = 3,
+  kDirectoryUnusable = 4,
+  kClock = 6
+};
 
 constexpr const char* kFooter =
     "Exit codes: 0 stopped on request; 1 error; 2 wrong usage; 3 cannot bind the port or socket;\n"
-    "4 the data directory is unusable (locked, open to others, damaged, or empty without --init).\n"
+    "4 the data directory is unusable (locked, open to others, damaged, or empty without --init);\n"
+    "6 the clock of this host contradicts the root certificate.\n"
     "Tokens are managed on DIR/ca.sock with `peermesh token`.\n";
 
 struct Flags {
@@ -120,6 +128,10 @@ bool TellReady(int fd, const ca::CaServer& server) {
   return told;
 }
 
+std::string StatusLine(const ca::CaServer& server) {
+  return fmt::format("CA of mesh {}, at {}", server.mesh_id(), server.address());
+}
+
 // Until SIGTERM or SIGINT; keeps the own certificate fresh meanwhile.
 absl::Status ServeUntilSignal(ca::CaServer& server, Notifier& manager) {
   sigset_t mask;
@@ -139,7 +151,11 @@ absl::Status ServeUntilSignal(ca::CaServer& server, Notifier& manager) {
     if (ready > 0 && wait[0].revents != 0) {
       signalfd_siginfo info{};
       if (read(signals.get(), &info, sizeof info) != sizeof info) break;
-      if (info.ssi_signo != SIGHUP) break;  // nothing to reload: everything is flags
+      if (info.ssi_signo != SIGHUP) break;
+      manager.Reloading();
+      kLog.Info(
+          "nothing to reload but the own certificate: every setting is a flag and needs a restart");
+      manager.Ready(StatusLine(server));
     }
     if (const absl::Status status = server.Refresh(); !status.ok()) {
       kLog.Error("own certificate not renewed", {{"error", std::string(status.message())}});
@@ -173,7 +189,8 @@ int Serve(const Flags& flags, Duration lifetime, Notifier& manager) {
                                     .certificate_lifetime = lifetime,
                                     .now = {}});
   if (!server.ok()) return Fail(kDirectoryUnusable, server.status());
-  if (absl::Status status = (*server)->Listen(); !status.ok()) return Fail(kCannotBind, status);
+  if (absl::Status status = (*server)->Listen(); !status.ok())
+    return Fail(absl::IsOutOfRange(status) ? kClock : kCannotBind, status);
   if (!flags.bootstrap_directory.empty()) {
     const absl::Status status =
         WriteBootstrapTokens((*server)->socket(), flags.bootstrap_directory, flags.bootstrap_peers);
@@ -186,7 +203,7 @@ int Serve(const Flags& flags, Duration lifetime, Notifier& manager) {
   if (flags.ready_fd >= 0 && !TellReady(flags.ready_fd, **server) && flags.die_with_parent) {
     return Fail(kError, absl::CancelledError("The parent process is gone. Start it again."));
   }
-  manager.Ready(fmt::format("CA of mesh {}, at {}", (*server)->mesh_id(), (*server)->address()));
+  manager.Ready(StatusLine(**server));
   const absl::Status status = ServeUntilSignal(**server, manager);
   manager.Stopping(ca::kStopTime);
   (*server)->Stop();

@@ -109,7 +109,8 @@ absl::Status Add(Context& context, const AddOptions& options) {
     Explain(context, directory, *material);
     return WriteOut(directory + "\n");
   }
-  const nlohmann::ordered_json json = {{"directory", directory},
+  const nlohmann::ordered_json json = {{"schema", context.schema},
+                                       {"directory", directory},
                                        {"id", material->key.id().ToText()},
                                        {"meshId", material->bundle.mesh_id()}};
   return WriteOut(json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");

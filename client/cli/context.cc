@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <cstdlib>
+#include <utility>
 
 #include "client/cli/exit_code.h"
 #include "client/cli/units.h"
@@ -15,6 +17,7 @@ namespace peermesh::cli {
 
 client::Paths Context::FindPaths() const {
   client::Hints hints = client::Hints::FromEnvironment();
+  if (hide_directories) hints.data_dir = hints.run_dir = "";
   if (!data_dir.empty()) hints.data_dir = data_dir;
   if (!run_dir.empty()) hints.run_dir = run_dir;
   client::Paths paths = client::FindPaths(hints);
@@ -26,6 +29,87 @@ client::Paths Context::FindPaths() const {
 client::Endpoint Context::AppEndpoint() const {
   if (!address.empty()) return {"", address, identity};
   return {FindPaths().app_socket, "", ""};
+}
+
+namespace {
+
+std::string Variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// Directories are read from the environment by client/paths, too.
+Place FromEnvironment() {
+  Place place;
+  place.address = Variable("PEERMESH_ADDRESS");
+  if (place.address.empty()) place.socket = Variable("PEERMESH_SOCKET");
+  place.data_dir = Variable("PEERMESH_DATA_DIR");
+  place.run_dir = Variable("PEERMESH_RUN_DIR");
+  return place;
+}
+
+// The context that counts if nothing comes before it; none is no error.
+absl::StatusOr<StoredContext> ChosenContext(Context& context) {
+  const Contexts contexts;
+  const std::string variable = Variable("PEERMESH_CONTEXT");
+  if (!context.context_option.empty()) {
+    context.chosen_by = "--context";
+    return contexts.Load(context.context_option);
+  }
+  if (FromEnvironment().NamesPeer()) {
+    context.chosen_by = "environment";
+    return StoredContext{"", "", FromEnvironment()};
+  }
+  if (!variable.empty()) {
+    context.chosen_by = "PEERMESH_CONTEXT";
+    return contexts.Load(variable);
+  }
+  const std::string current = contexts.Current();
+  context.chosen_by = current.empty() ? "default" : "peermesh context use";
+  return current.empty() ? StoredContext{} : contexts.Load(current);
+}
+
+}  // namespace
+
+absl::Status FindPlace(Context& context) {
+  const bool named = context.NamesPeer();
+  if (!context.needs_peer) {
+    if (context.context_option.empty()) return absl::OkStatus();
+    return UsageError("--context is for commands that talk to a peer, and this one does not.");
+  }
+  StoredContext chosen;
+  if (named && context.context_option.empty()) {
+    context.chosen_by = "options";
+  } else {
+    auto found = ChosenContext(context);
+    if (!found.ok()) return found.status();
+    chosen = *std::move(found);
+    context.context_name = chosen.name;
+  }
+  if (!named) {
+    context.address = chosen.place.address;
+    context.socket = chosen.place.socket;
+    if (!chosen.name.empty()) {
+      context.data_dir = chosen.place.data_dir;
+      context.run_dir = chosen.place.run_dir;
+      context.hide_directories = true;
+    }
+  }
+  if (context.identity.empty()) context.identity = chosen.place.identity;
+  if (context.ca_socket.empty()) context.ca_socket = chosen.place.ca_socket;
+  if (context.identity.empty()) context.identity = Variable("PEERMESH_IDENTITY");
+  context.address_given =
+      !context.address.empty() && context.chosen_by != "environment" && context.ca_socket.empty();
+  if (!context.given.identity.empty() && context.address.empty()) {
+    return UsageError(
+        "--identity is for a peer on another host. Name it with --address, or leave both out.");
+  }
+  return absl::OkStatus();
+}
+
+std::string Context::Target() const {
+  const client::Endpoint endpoint = AppEndpoint();
+  return endpoint.address.empty() ? endpoint.socket : endpoint.address;
 }
 
 absl::StatusOr<std::unique_ptr<client::Client>> Context::Connect() const {

@@ -20,6 +20,10 @@ enum ExitCode : int {
   kRateLimited = 8,
   kLeaksSuspected = 10,
   kLeaksConfirmed = 11,
+  // `peermesh check` ends as plugins of Nagios do.
+  kCheckWarning = 1,
+  kCheckCritical = 2,
+  kCheckUnknown = 3,
   kSignalled = 128,  // and more: 128 + the signal, as shells count
 };
 
@@ -29,7 +33,8 @@ inline constexpr std::string_view kExitCodes =
     "timeout,\n"
     "7 unavailable or draining, 8 rate limited, 10 and 11 leaks suspected and confirmed, 128 + N "
     "ended by signal N (130: ^C, 143: SIGTERM,\n"
-    "141: nobody reads the output any more).";
+    "141: nobody reads the output any more). \"check\" has those of Nagios: 0 OK, 1 WARNING, 2 "
+    "CRITICAL, 3 UNKNOWN.";
 
 int ExitCodeOf(const absl::Status& status);
 

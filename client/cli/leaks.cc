@@ -1,6 +1,5 @@
 // peermesh leaks, peermesh resources: what the peer holds, whose it is, and what looks leaked.
 #include <fmt/format.h>
-#include <grpcpp/grpcpp.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -11,11 +10,11 @@
 #include <thread>
 #include <utility>
 
+#include "client/cli/ask.h"
 #include "client/cli/context.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/output.h"
 #include "client/cli/units.h"
-#include "client/errors.h"
 #include "peermesh/v1/admin.grpc.pb.h"
 
 namespace peermesh::cli {
@@ -25,27 +24,10 @@ constexpr Duration kWatchPause = std::chrono::seconds(2),
                    kCheckPause = std::chrono::milliseconds(200);
 constexpr std::uint64_t kSweepsNeeded = 2;  // for a verdict to be confirmed
 
-using Admin = v1::AdminService::Stub;
-
-// One call of AdminService.
-template <class Request, class Response>
-absl::StatusOr<Response> Ask(Context& context,
-                             grpc::Status (Admin::*method)(grpc::ClientContext*, const Request&,
-                                                           Response*),
-                             const Request& request) {
-  const auto channel = context.DialAdmin();
-  if (!channel.ok()) return channel.status();
-  Response response;
-  grpc::ClientContext call;
-  client::PrepareCall(call, "peermesh/" PEERMESH_VERSION, kCallTimeout);
-  const auto stub = v1::AdminService::NewStub(*channel);
-  const grpc::Status status = ((*stub).*method)(&call, request, &response);
-  if (!status.ok()) return client::FromGrpc(status);
-  return response;
-}
+using Admin = v1::AdminService;
 
 absl::StatusOr<v1::GetLeakReportResponse> GetReport(Context& context) {
-  return Ask(context, &Admin::GetLeakReport, v1::GetLeakReportRequest());
+  return Ask<Admin>(context.DialAdmin(), &Admin::Stub::GetLeakReport, v1::GetLeakReportRequest());
 }
 
 std::string TierOf(const v1::Verdict& verdict) {
@@ -124,7 +106,8 @@ std::string RenderReport(const v1::GetLeakReportResponse& report) {
 absl::Status Leaks(Context& context) {
   const auto report = GetReport(context);
   if (!report.ok()) return report.status();
-  return WriteOut(context.json ? ToJson(*report, Json::kIndented) : RenderReport(*report));
+  return WriteOut(context.json ? ToJson(context.schema, *report, Json::kIndented)
+                               : RenderReport(*report));
 }
 
 std::string RenderVerdict(const v1::Verdict& verdict) {
@@ -160,7 +143,8 @@ absl::Status Show(Context& context, std::uint64_t number) {
   if (!report.ok()) return report.status();
   for (const v1::Verdict& verdict : report->verdicts()) {
     if (verdict.number() != number) continue;
-    return WriteOut(context.json ? ToJson(verdict, Json::kIndented) : RenderVerdict(verdict));
+    return WriteOut(context.json ? ToJson(context.schema, verdict, Json::kIndented)
+                                 : RenderVerdict(verdict));
   }
   return client::MakeError(absl::StatusCode::kNotFound, "UNKNOWN_FINDING",
                            fmt::format("There is no finding {}. See \"peermesh leaks\".", number));
@@ -172,11 +156,11 @@ absl::Status Dump(Context& context, const std::string& file) {
   if (!report.ok()) return report.status();
   v1::ListResourcesRequest each;
   each.set_by(v1::RESOURCE_GROUPING_EACH);
-  const auto resources = Ask(context, &Admin::ListResources, each);
+  const auto resources = Ask<Admin>(context.DialAdmin(), &Admin::Stub::ListResources, each);
   if (!resources.ok()) return resources.status();
   const std::string text =
-      fmt::format("{{\"schema\": \"peermesh.leaks.v1\",\n\"report\": {},\"resources\": {}}}\n",
-                  ToJson(*report, Json::kIndented), ToJson(*resources, Json::kIndented));
+      fmt::format("{{\"schema\": \"{}\",\n\"report\": {},\"resources\": {}}}\n", context.schema,
+                  ToJson("", *report, Json::kIndented), ToJson("", *resources, Json::kIndented));
   if (file.empty() || file == "-") return WriteOut(text);
   std::ofstream out(file, std::ios::binary | std::ios::trunc);
   out << text;
@@ -198,8 +182,8 @@ absl::Status Check(Context& context, Duration soak) {
     report = GetReport(context);
     if (!report.ok()) return report.status();
   }
-  if (auto status =
-          WriteOut(context.json ? ToJson(*report, Json::kIndented) : RenderReport(*report));
+  if (auto status = WriteOut(context.json ? ToJson(context.schema, *report, Json::kIndented)
+                                          : RenderReport(*report));
       !status.ok()) {
     return status;
   }
@@ -216,14 +200,15 @@ absl::Status Level(Context& context, const std::string& level) {
   if (level.empty()) {
     const auto report = GetReport(context);
     if (!report.ok()) return report.status();
-    return WriteOut(context.json ? fmt::format("{{\"level\":\"{}\"}}\n", report->level())
+    return WriteOut(context.json ? fmt::format("{{\"schema\":\"{}\",\"level\":\"{}\"}}\n",
+                                               context.schema, report->level())
                                  : report->level() + "\n");
   }
   v1::SetLedgerLevelRequest request;
   request.set_level(level);
-  const auto response = Ask(context, &Admin::SetLedgerLevel, request);
+  const auto response = Ask<Admin>(context.DialAdmin(), &Admin::Stub::SetLedgerLevel, request);
   if (!response.ok()) return response.status();
-  if (context.json) return WriteOut(ToJson(*response, Json::kIndented));
+  if (context.json) return WriteOut(ToJson(context.schema, *response, Json::kIndented));
   Note(fmt::format("The level was {} and is {} from now on.", response->previous(), level));
   return absl::OkStatus();
 }
@@ -276,11 +261,11 @@ absl::Status Resources(Context& context, const ResourcesOptions& options) {
   request.set_kind(options.kind);
   *request.mutable_older_than() = ToProto(options.older);
   for (;;) {
-    const auto resources = Ask(context, &Admin::ListResources, request);
+    const auto resources = Ask<Admin>(context.DialAdmin(), &Admin::Stub::ListResources, request);
     if (!resources.ok()) return resources.status();
     const Json form = options.watch ? Json::kOneLine : Json::kIndented;
-    const std::string text =
-        context.json ? ToJson(*resources, form) : RenderResources(*resources, options.by);
+    const std::string text = context.json ? ToJson(context.schema, *resources, form)
+                                          : RenderResources(*resources, options.by);
     const bool clear = options.watch && !context.json && WantsColour(stdout);
     if (auto status = WriteOut((clear ? "\x1b[H\x1b[2J" : "") + text); !status.ok()) return status;
     if (!options.watch) return absl::OkStatus();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -41,6 +42,16 @@ absl::Status LineSplitter::Feed(std::string_view bytes, std::vector<std::string>
 
 void LineSplitter::End(std::vector<std::string>& lines) {
   if (!rest_.empty()) lines.push_back(std::exchange(rest_, {}));
+}
+
+std::vector<std::string> Split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(separator), text.size());
+    parts.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return parts;
 }
 
 absl::StatusOr<bool> ReadSome(int fd, std::string& bytes) {

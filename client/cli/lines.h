@@ -31,6 +31,9 @@ class LineSplitter {
   std::uint64_t complete_ = 0;  // lines
 };
 
+// The parts of a text between separators; nothing after a last one.
+std::vector<std::string> Split(std::string_view text, char separator);
+
 // One read(2): false at the end of the input.
 absl::StatusOr<bool> ReadSome(int fd, std::string& bytes);
 

@@ -105,12 +105,19 @@ std::string Paint(std::string_view text, Style style, bool colour) {
   return fmt::format("{}{}\033[0m", CodeOf(style), text);
 }
 
-std::string ToJson(const google::protobuf::Message& message, Json form) {
+std::string ToJson(std::string_view schema, const google::protobuf::Message& message, Json form) {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = form == Json::kIndented;
   options.always_print_primitive_fields = true;
   std::string out;
   PM_CHECK(google::protobuf::util::MessageToJsonString(message, &out, options).ok());
+  if (!schema.empty()) {
+    const bool empty = out.find('"') == std::string::npos;
+    const std::string_view separator = empty ? "" : form == Json::kIndented ? "," : ", ";
+    const std::string_view indent = form == Json::kIndented ? "\n " : "";
+    out.insert(1, fmt::format("{}\"schema\": \"{}\"{}", indent, schema, separator));
+    if (empty && form == Json::kIndented) out += '\n';
+  }
   if (form == Json::kOneLine) out += '\n';
   return out;
 }
@@ -143,7 +150,8 @@ std::string JsonOf(const absl::Status& status) {
     error["retryDelay"] =
         fmt::format("{}.{:06}s", wait->count() / 1'000'000, wait->count() % 1'000'000);
   }
-  const nlohmann::ordered_json json = {{"error", std::move(error)}};
+  const nlohmann::ordered_json json = {{"schema", "peermesh.error.v1"},
+                                       {"error", std::move(error)}};
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

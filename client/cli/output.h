@@ -45,8 +45,9 @@ bool WantsColour(std::FILE* stream);
 std::string Paint(std::string_view text, Style style, bool colour);
 
 enum class Json { kIndented, kOneLine };
-// Protobuf JSON with every field, names in lowerCamelCase.
-std::string ToJson(const google::protobuf::Message& message, Json form);
+// Protobuf JSON with every field, names in lowerCamelCase, after {"schema": `schema`}. Without a
+// schema for a part of something larger.
+std::string ToJson(std::string_view schema, const google::protobuf::Message& message, Json form);
 
 // Writes all of it to standard output. If nobody reads it any more: Interrupted(SIGPIPE).
 absl::Status WriteOut(std::string_view text);
@@ -58,8 +59,8 @@ inline constexpr Duration kOutputCheck = std::chrono::milliseconds(500);
 
 // "peermesh: ..." on stderr; the reason in brackets if the error has one.
 void PrintError(const absl::Status& status);
-// The same as an object with --json: {"error": {"code", "reason", "message"}}, "retryDelay" if
-// known.
+// The same as an object with --json: {"schema", "error": {"code", "reason", "message"}},
+// "retryDelay" if known.
 std::string JsonOf(const absl::Status& status);
 // A message that is no error.
 void Note(std::string_view text);

@@ -33,19 +33,6 @@ std::size_t Distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// " Did you mean ...?", or nothing if none is near.
-std::string Suggest(const std::string& word, const std::vector<std::string>& known) {
-  const std::string* best = nullptr;
-  std::size_t least = std::min(kMostMistakes + 1, word.size() / 2 + 1);
-  for (const std::string& candidate : known) {
-    const std::size_t distance = Distance(word, candidate);
-    if (distance >= least) continue;
-    least = distance;
-    best = &candidate;
-  }
-  return best == nullptr ? "" : fmt::format(" Did you mean \"{}\"?", *best);
-}
-
 bool Is(const CLI::ParseError& error, CLI::ExitCodes kind) {
   return error.get_exit_code() == static_cast<int>(kind);
 }
@@ -119,6 +106,18 @@ absl::Status IsEmpty(const std::string& option) {
 }
 
 }  // namespace
+
+std::string Suggest(const std::string& word, const std::vector<std::string>& known) {
+  const std::string* best = nullptr;
+  std::size_t least = std::min(kMostMistakes + 1, word.size() / 2 + 1);
+  for (const std::string& candidate : known) {
+    const std::size_t distance = Distance(word, candidate);
+    if (distance >= least) continue;
+    least = distance;
+    best = &candidate;
+  }
+  return best == nullptr ? "" : fmt::format(" Did you mean \"{}\"?", *best);
+}
 
 absl::Status Translate(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& command = Innermost(app);

@@ -3,6 +3,9 @@
 #ifndef PEERMESH_CLIENT_CLI_PARSE_ERROR_H_
 #define PEERMESH_CLIENT_CLI_PARSE_ERROR_H_
 
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
 
 namespace CLI {
@@ -14,6 +17,9 @@ namespace peermesh::cli {
 
 // `error` as `app.parse` threw it.
 absl::Status Translate(const CLI::App& app, const CLI::ParseError& error);
+
+// " Did you mean ...?", or nothing if none is near.
+std::string Suggest(const std::string& word, const std::vector<std::string>& known);
 
 // An error if an option or argument other than MSG is empty. It would be taken for one that is not
 // given, and name another peer, or all of them.

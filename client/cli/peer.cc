@@ -1,6 +1,5 @@
 // peermesh status, drain, health, version: the peer itself.
 #include <fmt/format.h>
-#include <grpcpp/grpcpp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -12,6 +11,7 @@
 #include <memory>
 #include <thread>
 
+#include "client/cli/ask.h"
 #include "client/cli/context.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/output.h"
@@ -113,15 +113,11 @@ void PrintStatus(const v1::GetStatusResponse& status) {
 }
 
 absl::Status Status(Context& context) {
-  const auto channel = context.DialAdmin();
-  if (!channel.ok()) return channel.status();
-  v1::GetStatusResponse response;
-  grpc::ClientContext call;
-  client::PrepareCall(call, "peermesh/" PEERMESH_VERSION, kCallTimeout);
-  const grpc::Status status = v1::AdminService::NewStub(*channel)->GetStatus(&call, {}, &response);
-  if (!status.ok()) return client::FromGrpc(status);
-  if (context.json) return WriteOut(ToJson(response, Json::kIndented));
-  PrintStatus(response);
+  const auto response = Ask<v1::AdminService>(
+      context.DialAdmin(), &v1::AdminService::Stub::GetStatus, v1::GetStatusRequest());
+  if (!response.ok()) return response.status();
+  if (context.json) return WriteOut(ToJson(context.schema, *response, Json::kIndented));
+  PrintStatus(*response);
   return absl::OkStatus();
 }
 
@@ -137,17 +133,14 @@ absl::Status Drain(Context& context, const DrainOptions& options) {
   const PeerProcess process(context.address.empty() ? context.FindPaths().admin_socket : "");
   v1::DrainRequest request;
   if (options.grace) *request.mutable_grace() = ToProto(*options.grace);
-  v1::DrainResponse response;
-  grpc::ClientContext call;
-  client::PrepareCall(call, "peermesh/" PEERMESH_VERSION, kCallTimeout);
-  const grpc::Status status = v1::AdminService::NewStub(*channel)->Drain(&call, request, &response);
-  if (!status.ok()) return client::FromGrpc(status);
+  const auto response = Ask<v1::AdminService>(channel, &v1::AdminService::Stub::Drain, request);
+  if (!response.ok()) return response.status();
   if (options.wait && process.known() &&
       !process.AwaitEnd(options.grace.value_or(kLongestGrace) + kEndMargin)) {
     return absl::DeadlineExceededError(
         "The peer still runs though its grace is over. See its log; SIGTERM ends it now.");
   }
-  if (context.json) return WriteOut(ToJson(response, Json::kIndented));
+  if (context.json) return WriteOut(ToJson(context.schema, *response, Json::kIndented));
   Note(options.wait && process.known() ? "The peer has left and ended."
                                        : "The peer drains and will exit.");
   return absl::OkStatus();
@@ -169,9 +162,10 @@ absl::StatusOr<bool> AwaitHealth(Context& context, const std::string& service, D
 absl::Status Health(Context& context, const std::string& service, Duration wait) {
   const auto serving = AwaitHealth(context, service, wait);
   if (!serving.ok()) return serving.status();
-  const auto printed = WriteOut(
-      context.json ? fmt::format("{{\"status\":\"{}\"}}\n", *serving ? "SERVING" : "NOT_SERVING")
-                   : (*serving ? "serving\n" : "not serving\n"));
+  const auto printed =
+      WriteOut(context.json ? fmt::format("{{\"schema\":\"{}\",\"status\":\"{}\"}}\n",
+                                          context.schema, *serving ? "SERVING" : "NOT_SERVING")
+                            : (*serving ? "serving\n" : "not serving\n"));
   if (!printed.ok() || *serving) return printed;
   return client::MakeError(absl::StatusCode::kUnavailable, "NOT_SERVING",
                            "The peer is not ready. See \"peermesh status\" for what it is doing.");
@@ -209,9 +203,11 @@ void AddPeer(CLI::App& app, Context& context) {
   });
 
   app.add_subcommand("version", "Print the version of this program")->callback([&context] {
+    context.needs_peer = false;
     context.command = [](Context& c) {
-      return WriteOut(c.json ? "{\"version\":\"" PEERMESH_VERSION "\"}\n"
-                             : "peermesh " PEERMESH_VERSION "\n");
+      if (!c.json) return WriteOut("peermesh " PEERMESH_VERSION "\n");
+      return WriteOut(
+          fmt::format("{{\"schema\":\"{}\",\"version\":\"{}\"}}\n", c.schema, PEERMESH_VERSION));
     };
   });
 }

@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cctype>
 #include <ctime>
 #include <map>
 #include <memory>
@@ -13,75 +12,23 @@
 #include "client/cli/context.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/output.h"
+#include "client/cli/peer_text.h"
 #include "client/cli/units.h"
 #include "peermesh/v1/peers.pb.h"
 
 namespace peermesh::cli {
 namespace {
 
-constexpr std::size_t kShortId = 8;         // what people see of an id
-constexpr std::size_t kShortestPrefix = 4;  // of an id, as a peer takes it for a target, too
-
-WallTime Now() {
-  return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
-}
-
-// "PEER_STATE_ALIVE" -> "alive".
-std::string Lower(const std::string& name, std::string_view prefix) {
-  std::string out = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return out == "unspecified" ? "-" : out;
-}
-
-Style StyleOf(v1::PeerState state) {
-  switch (state) {
-    case v1::PEER_STATE_ALIVE: return Style::kGood;
-    case v1::PEER_STATE_SUSPECT:
-    case v1::PEER_STATE_UNREACHABLE: return Style::kWarning;
-    case v1::PEER_STATE_DEAD: return Style::kBad;
-    default: return Style::kDim;
-  }
-}
-
-std::string WithReason(std::string text, const std::string& reason) {
-  return reason.empty() ? text : text + " (" + Lower(reason, "") + ")";
-}
-
-std::string StateOf(const v1::Peer& peer) {
-  return WithReason(Lower(v1::PeerState_Name(peer.state()), "PEER_STATE_"), peer.reason());
-}
-
-std::string ConnectionOf(const v1::Peer& peer) {
-  if (peer.self()) return "self";
-  std::string text = Lower(v1::ConnectionState_Name(peer.connection()), "CONNECTION_STATE_");
-  if (peer.connection() == v1::CONNECTION_STATE_CONNECTED) {
-    // How it came about is no news while it stands.
-    return text + (peer.link_direction() == v1::LINK_DIRECTION_INBOUND ? " in" : " out");
-  }
-  return WithReason(std::move(text), peer.connection_reason());
-}
-
-bool IsConnected(const v1::Peer& peer) {
-  return peer.connection() == v1::CONNECTION_STATE_CONNECTED;
-}
-
 std::vector<Cell> RowOf(const v1::Peer& peer, WallTime now) {
-  const auto since = [&](const google::protobuf::Timestamp& time) {
-    return FormatDuration(std::chrono::floor<std::chrono::seconds>(now - FromProto(time)));
-  };
-  const auto until = [&](const google::protobuf::Timestamp& time) {
-    return FormatDuration(std::chrono::floor<std::chrono::seconds>(FromProto(time) - now));
-  };
   return {Escape(peer.name()),
           peer.id().substr(0, kShortId),
           peer.addresses().empty() ? "-" : Escape(peer.addresses(0)),
-          {StateOf(peer), StyleOf(peer.state())},
+          StateOf(peer),
           ConnectionOf(peer),
           peer.has_round_trip_time() ? FormatDuration(FromProto(peer.round_trip_time())) : "-",
-          peer.has_since() ? since(peer.since()) : "-",
+          peer.has_since() ? Since(now, peer.since()) : "-",
           peer.version().empty() ? "-" : Escape(peer.version()),
-          peer.has_certificate_expiry() ? until(peer.certificate_expiry()) : "-"};
+          peer.has_certificate_expiry() ? Until(now, peer.certificate_expiry()) : "-"};
 }
 
 template <class Peers>
@@ -93,7 +40,7 @@ std::string RenderPeers(const Peers& peers) {
   return table.Render(WantsColour(stdout));
 }
 
-absl::Status List(Context& context, const v1::PeerFilter& filter) {
+absl::Status List(Context& context, const v1::PeerFilter& filter, bool quiet) {
   const auto client = context.Connect();
   if (!client.ok()) return client.status();
   auto peers = (*client)->ListPeers(filter);
@@ -109,14 +56,17 @@ absl::Status List(Context& context, const v1::PeerFilter& filter) {
         absl::StatusCode::kNotFound, "UNKNOWN_PEER",
         fmt::format("No peer is called \"{}\". See \"peermesh peers\".", filter.peer()));
   }
-  if (context.json) return WriteOut(ToJson(*peers, Json::kIndented));
-  return WriteOut(RenderPeers(peers->peers()));
+  if (context.json) return WriteOut(ToJson(context.schema, *peers, Json::kIndented));
+  if (!quiet) return WriteOut(RenderPeers(peers->peers()));
+  std::string names;
+  for (const v1::Peer& peer : peers->peers()) names += Escape(peer.name()) + "\n";
+  return WriteOut(names);
 }
 
 // Shows the table when it is complete and then one line for every change.
 class Watcher {
  public:
-  explicit Watcher(bool json) : json_(json) {}
+  explicit Watcher(const Context& context) : json_(context.json), schema_(context.schema) {}
 
   absl::Status Show(const client::PeerChange& change) {
     using Kind = client::PeerChange::Kind;
@@ -151,15 +101,16 @@ class Watcher {
       v1::PeerEvent event;
       event.set_type(removed ? v1::PEER_EVENT_TYPE_REMOVED : v1::PEER_EVENT_TYPE_UPSERTED);
       *event.mutable_peer() = peer;
-      return Print(ToJson(event, Json::kOneLine));
+      return Print(ToJson(schema_, event, Json::kOneLine));
     }
-    const std::string line = fmt::format("{}  {}  {}", Escape(peer.name()),
-                                         removed ? "removed" : StateOf(peer), ConnectionOf(peer));
+    const std::string line =
+        fmt::format("{}  {}  {}", Escape(peer.name()), removed ? "removed" : StateOf(peer).text,
+                    ConnectionOf(peer));
     // Round-trip times and redials change all the time; a line is for what a person would call
     // news.
     const auto before = table_.find(peer.id());
     const bool news = removed || before == table_.end() ||
-                      StateOf(before->second) != StateOf(peer) ||
+                      StateOf(before->second).text != StateOf(peer).text ||
                       IsConnected(before->second) != IsConnected(peer);
     if (removed) {
       table_.erase(peer.id());
@@ -176,6 +127,7 @@ class Watcher {
   }
 
   const bool json_;
+  const std::string& schema_;
   bool synced_ = false;
   std::map<std::string, v1::Peer> table_;  // as many as the peer's own table
 };
@@ -185,7 +137,7 @@ absl::Status Watch(Context& context, const v1::PeerFilter& filter) {
   if (!client.ok()) return client.status();
   const auto watch = (*client)->WatchPeers(filter);
   context.interrupts->SetAction([&watch] { watch->Cancel(); });
-  Watcher watcher(context.json);
+  Watcher watcher(context);
   absl::Status status;
   while (status.ok()) {
     const auto change = watch->Next(kOutputCheck);
@@ -202,21 +154,35 @@ absl::Status Watch(Context& context, const v1::PeerFilter& filter) {
 
 void AddPeers(CLI::App& app, Context& context) {
   struct PeersOptions {
-    bool watch = false;
+    bool watch = false, quiet = false;
     std::string peer;
   };
   auto options = std::make_shared<PeersOptions>();
   auto* command = app.add_subcommand("peers", "Show who is in the mesh");
-  command->add_option("PEER", options->peer,
-                      "Only this one: name, id, or prefix of the id of at least 4 characters");
+  command->require_subcommand(0, 1);
+  auto* peer =
+      command->add_option(kPeer, options->peer,
+                          "Only this one: name, id, or prefix of the id of at least 4 characters");
   command->add_flag("-w,--watch", options->watch,
                     "Then every change; with --json one event a line. SIGTERM ends it with exit "
                     "code 0");
-  command->callback([options, &context] {
+  command->add_flag("-q,--quiet", options->quiet, "Print names alone");
+  AddPeersShow(*command, context);
+  AddPeersPing(*command, context);
+  command->callback([options, command, peer, &context] {
+    if (!command->get_subcommands().empty()) {
+      // What a subcommand does not take, CLI11 offers to the command it belongs to.
+      if (peer->count() == 0) return;
+      const std::string word = options->peer;
+      context.command = [word](Context&) {
+        return UsageError(fmt::format("\"{}\" is one word too many.", word));
+      };
+      return;
+    }
     context.command = [options](Context& c) {
       v1::PeerFilter filter;
       filter.set_peer(options->peer);
-      return options->watch ? Watch(c, filter) : List(c, filter);
+      return options->watch ? Watch(c, filter) : List(c, filter, options->quiet);
     };
   });
 }

@@ -87,9 +87,10 @@ void Report(const Context& context, const PubOptions& options, const Publisher::
   const std::uint64_t missing = given - counts.accepted - counts.unknown;
   if (context.json) {
     fmt::print(
-        "{{\"messages\":\"{}\",\"unknown\":\"{}\",\"notPublished\":\"{}\",\"bytes\":\"{}\","
+        "{{\"schema\":\"{}\",\"messages\":\"{}\",\"unknown\":\"{}\",\"notPublished\":\"{}\","
+        "\"bytes\":\"{}\","
         "\"seconds\":{:.6f},\"messagesPerSecond\":{:.1f},\"interestedPeers\":{}}}\n",
-        counts.accepted, counts.unknown, missing, counts.bytes, seconds, rate,
+        context.schema, counts.accepted, counts.unknown, missing, counts.bytes, seconds, rate,
         counts.most_interested);
     return;
   }
@@ -148,7 +149,7 @@ absl::Status PublishOne(Context& context, const PubOptions& options, std::string
     }
     response.set_interested_peers(receipt->interested_peers);
     for (const auto& id : receipt->unreachable_peers) response.add_unreachable_peers(id);
-    return WriteOut(ToJson(response, Json::kIndented));
+    return WriteOut(ToJson(context.schema, response, Json::kIndented));
   }
   if (receipt->interested_peers == 0) Note("Nobody subscribes to it.");
   if (!receipt->unreachable_peers.empty()) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
@@ -31,22 +30,11 @@ void AddGlobalOptions(CLI::App& app, Context& context) {
       ->excludes(socket);
   add("--identity", context.identity, "DIR",
       "Directory made by \"peermesh client add\", for --address (or PEERMESH_IDENTITY)");
-  app.add_flag("--json", context.json,
-               "Print JSON; an error is {\"error\": {\"code\", \"reason\", \"message\"}}");
-}
-
-// Directories are read from the environment by client/paths. A peer named by an option is not mixed
-// with one named by the environment.
-void ReadEnvironment(Context& context) {
-  const auto read = [](const char* name, std::string& target) {
-    const char* value = std::getenv(name);
-    if (target.empty() && value != nullptr) target = value;
-  };
-  const bool named =
-      !context.socket.empty() || !context.data_dir.empty() || !context.run_dir.empty();
-  if (!named) read("PEERMESH_ADDRESS", context.address);
-  if (!named && context.address.empty()) read("PEERMESH_SOCKET", context.socket);
-  read("PEERMESH_IDENTITY", context.identity);
+  add("--context", context.context_option, "NAME",
+      "A peer that has a name: \"peermesh context\" (or PEERMESH_CONTEXT)");
+  app.add_flag(
+      "--json", context.json,
+      "Print JSON with a \"schema\"; an error is {\"error\": {\"code\", \"reason\", \"message\"}}");
 }
 
 absl::Status RunCommand(Context& context) {
@@ -62,17 +50,22 @@ absl::Status RunCommand(Context& context) {
   return status;
 }
 
+// "peermesh.peers.show.v1": what the command prints with --json.
+std::string SchemaOf(const CLI::App& app) {
+  std::string path = "peermesh";
+  for (const CLI::App* command = &app; !command->get_subcommands().empty();) {
+    command = command->get_subcommands().front();
+    path += "." + command->get_name();
+  }
+  return path + ".v1";
+}
+
 // Options that the parser takes one by one and that make sense together only.
 absl::Status CheckOptions(const CLI::App& app, Context& context) {
   if (auto status = RefuseEmptyValues(app); !status.ok()) return status;
-  context.address_given = !context.address.empty();
-  const bool identity_given = !context.identity.empty();
-  ReadEnvironment(context);
-  if (identity_given && context.address.empty()) {
-    return UsageError(
-        "--identity is for a peer on another host. Name it with --address, or leave both out.");
-  }
-  return absl::OkStatus();
+  context.schema = SchemaOf(app);
+  context.given = context;
+  return FindPlace(context);
 }
 
 // Prints what went wrong and returns the exit code.
@@ -106,6 +99,12 @@ int Run(int argc, const char* const* argv) {
   AddPeer(app, context);
   AddPeers(app, context);
   AddLeaks(app, context);
+  AddCheck(app, context);
+  AddConfig(app, context);
+  AddContext(app, context);
+  AddErrors(app, context);
+  AddCompletion(app, context);
+  AddSnippet(app, context);
   AddPub(app, context);
   AddSub(app, context);
   AddToken(app, context);
@@ -129,7 +128,12 @@ int Run(int argc, const char* const* argv) {
     }
   }
   if (status.ok()) status = RunCommand(context);
-  return status.ok() ? kOk : Fail(status, context.json);
+  if (status.ok()) return kOk;
+  const int code = Fail(status, context.json);
+  // To Nagios a mistake is no finding; and what it shows is the first line.
+  if (!app.got_subcommand("check") || code >= kSignalled || IsSaid(status)) return code;
+  if (!context.json) fmt::print("UNKNOWN - {}\n", Escape(std::string(status.message())));
+  return kCheckUnknown;
 }
 
 }  // namespace peermesh::cli

@@ -44,9 +44,10 @@ std::string TextOf(const client::Received& received, bool colour) {
 std::string Base64(const std::string& bytes) { return absl::Base64Escape(bytes); }
 
 // Field names and forms of protobuf JSON; one object a line.
-std::string JsonOf(const client::Received& received) {
+std::string JsonOf(const std::string& schema, const client::Received& received) {
   const auto& message = received.message;
   nlohmann::ordered_json json = {
+      {"schema", schema},
       {"subject", message.subject},
       {"payload", Base64(message.payload)},
       {"origin", received.origin->id.ToText()},
@@ -65,8 +66,9 @@ std::string JsonOf(const client::Received& received) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-std::string JsonOf(const client::Gap& gap) {
-  const nlohmann::ordered_json json = {{"gap",
+std::string JsonOf(const std::string& schema, const client::Gap& gap) {
+  const nlohmann::ordered_json json = {{"schema", schema},
+                                       {"gap",
                                         {{"origin", gap.origin.ToText()},
                                          {"epoch", std::to_string(gap.epoch)},
                                          {"channel", gap.channel},
@@ -86,19 +88,23 @@ OnOverflow ParseOverflow(const std::string& text) {
 
 class Printer {
  public:
-  Printer(const SubOptions& options, bool json)
-      : options_(options), json_(json), colour_(WantsColour(stdout)) {}
+  Printer(const SubOptions& options, const Context& context)
+      : options_(options),
+        json_(context.json),
+        schema_(context.schema),
+        colour_(WantsColour(stdout)) {}
 
   absl::Status operator()(const client::Received& received) {
     ++count_;
-    if (!options_.raw) return WriteOut(json_ ? JsonOf(received) : TextOf(received, colour_));
+    if (!options_.raw)
+      return WriteOut(json_ ? JsonOf(schema_, received) : TextOf(received, colour_));
     if (auto status = WriteOut(received.message.payload); !status.ok()) return status;
     return WriteOut("\n");
   }
 
   absl::Status operator()(const client::Gap& gap) {
     lost_ += gap.to - gap.from + 1;
-    if (json_) return WriteOut(JsonOf(gap));
+    if (json_) return WriteOut(JsonOf(schema_, gap));
     Note(fmt::format("Lost: up to {} messages of {} ({}).", gap.to - gap.from + 1,
                      gap.origin.ToShortText(), ToString(gap.reason)));
     return absl::OkStatus();
@@ -153,6 +159,7 @@ class Printer {
  private:
   const SubOptions& options_;
   const bool json_;
+  const std::string& schema_;
   const bool colour_;
   std::uint64_t count_ = 0;
   std::uint64_t lost_ = 0;
@@ -200,7 +207,7 @@ absl::Status Sub(Context& context, const SubOptions& options) {
   const auto session = (*client)->OpenSession(std::move(session_options));
   if (!session.ok()) return session.status();
   context.interrupts->SetAction([&session] { (*session)->Cancel(); });
-  Printer printer(options, context.json);
+  Printer printer(options, context);
   absl::Status status = Receive(**session, options, printer);
   context.interrupts->SetAction({});
   if (auto flushed = FlushOut(); status.ok() && !flushed.ok()) status = flushed;

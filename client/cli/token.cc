@@ -54,7 +54,7 @@ absl::Status Create(Context& context, const CreateOptions& options) {
   for (const auto& seed : seeds) request.add_seeds(seed);
   const auto response = Call(context, &ca::v1::TokenService::Stub::CreateToken, request);
   if (!response.ok()) return response.status();
-  if (context.json) return WriteOut(ToJson(*response, Json::kIndented));
+  if (context.json) return WriteOut(ToJson(context.schema, *response, Json::kIndented));
   if (options.quiet) return WriteOut(response->token() + "\n");
   const Duration life =
       FromProto(response->info().expires()) - FromProto(response->info().created());
@@ -77,7 +77,7 @@ absl::Status List(Context& context) {
   const auto response =
       Call(context, &ca::v1::TokenService::Stub::ListTokens, ca::v1::ListTokensRequest());
   if (!response.ok()) return response.status();
-  if (context.json) return WriteOut(ToJson(*response, Json::kIndented));
+  if (context.json) return WriteOut(ToJson(context.schema, *response, Json::kIndented));
   Table table({"ID", "STATE", "NAME", "PEER", "CREATED", "EXPIRES"});
   const WallTime now = Now();
   const auto text = [](Duration d) {
@@ -102,7 +102,7 @@ absl::Status Revoke(Context& context, const std::string& id) {
   request.set_id(id);
   const auto response = Call(context, &ca::v1::TokenService::Stub::RevokeToken, request);
   if (!response.ok()) return response.status();
-  if (context.json) return WriteOut(ToJson(*response, Json::kIndented));
+  if (context.json) return WriteOut(ToJson(context.schema, *response, Json::kIndented));
   Note(fmt::format("Token {} is of no use any more.", id));
   return absl::OkStatus();
 }

@@ -3,38 +3,23 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "client/cli/context.h"
+#include "client/cli/daemon.h"
 #include "client/cli/exit_code.h"
 
 namespace peermesh::cli {
 namespace {
-
-constexpr char kDaemon[] = "peermeshd";
 
 struct UpOptions {
   std::string name, join, listen, metrics, config, ca_listen, certificate_lifetime, ready_fd,
       log_level, log_format, journal;
   std::vector<std::string> advertise, seeds;
 };
-
-// Beside this program when it is there, so that a build tree and an unpacked archive work; else on
-// PATH.
-std::string FindDaemon() {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (!error) {
-    const std::string beside = self.parent_path() / kDaemon;
-    if (access(beside.c_str(), X_OK) == 0) return beside;
-  }
-  return kDaemon;
-}
 
 std::vector<std::string> Arguments(const UpOptions& up, const Context& context, bool create) {
   std::vector<std::string> out = {kDaemon};
@@ -61,6 +46,12 @@ std::vector<std::string> Arguments(const UpOptions& up, const Context& context, 
 }
 
 absl::Status Up(const UpOptions& up, const Context& context) {
+  if (context.json) {
+    return UsageError(
+        "\"up\" becomes peermeshd, which prints no JSON. Leave --json out; --ready-fd gets a line "
+        "of "
+        "it, and --log-format json makes the log of it.");
+  }
   if (up.join.starts_with("pm1.")) {
     return UsageError(
         "--join takes a file, because every user of this host can read the arguments of a program. "
@@ -79,9 +70,7 @@ absl::Status Up(const UpOptions& up, const Context& context) {
   argv.push_back(nullptr);
   const std::string daemon = FindDaemon();
   execvp(daemon.c_str(), argv.data());
-  return absl::InternalError(
-      fmt::format("{} cannot be started: {}. Install it beside peermesh, or on PATH.", daemon,
-                  std::strerror(errno)));
+  return CannotStart(daemon);
 }
 
 }  // namespace
@@ -127,6 +116,7 @@ void AddUp(CLI::App& app, Context& context) {
       ->type_name("FILE");
   command->callback([up, &context] {
     context.plain_process = true;
+    context.needs_peer = false;
     context.command = [up](Context& c) { return Up(*up, c); };
   });
 }

@@ -1,6 +1,7 @@
 #include "mesh/discovery/address_book.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "mesh/base/check.h"
 #include "mesh/base/digest.h"
@@ -25,6 +26,25 @@ void AddressBook::AddSeed(Instant now, std::string address) {
   seed.target.addresses.push_back(std::move(address));
   seed.target.due = now;
   seeds_.push_back(std::move(seed));
+}
+
+void AddressBook::SetSeeds(Instant now, const std::vector<std::string>& addresses) {
+  std::vector<Seed> before = std::exchange(seeds_, {});
+  std::vector<std::optional<std::size_t>> place(before.size());  // of each that stays
+  for (const std::string& address : addresses) {
+    std::size_t old = 0;
+    while (old < before.size() && (place[old] || before[old].target.addresses.front() != address))
+      ++old;
+    if (old == before.size()) {
+      AddSeed(now, address);
+    } else if (seeds_.size() < kMaxSeeds) {
+      place[old] = seeds_.size();
+      seeds_.push_back(std::move(before[old]));
+    }
+  }
+  for (auto& [dial, flight] : flights_) {
+    if (flight.seed) flight.seed = place[*flight.seed];
+  }
 }
 
 void AddressBook::Learn(Instant now, PeerId peer, std::vector<std::string> addresses) {

@@ -41,6 +41,9 @@ class AddressBook {
 
   // At most kMaxSeeds; more are ignored (the configuration refuses them first).
   void AddSeed(Instant now, std::string address);
+  // These from now on. What is known of one that stays is kept, a new one is due at once, and of
+  // one that goes only a dial under way is left, whose answer counts for whoever it is.
+  void SetSeeds(Instant now, const std::vector<std::string>& addresses);
   // Learns or updates where a peer lives. A peer without addresses is never dialled.
   void Learn(Instant now, PeerId peer, std::vector<std::string> addresses);
   void Forget(PeerId peer);

@@ -298,6 +298,12 @@ const PeerView* Members::Find(PeerId peer) const {
   return it == rows_.end() ? nullptr : &it->second;
 }
 
+std::vector<PeerId> Members::Vouchers(PeerId about) const {
+  const auto it = vouchers_.find(about);
+  if (it == vouchers_.end()) return {};
+  return {it->second.begin(), it->second.end()};
+}
+
 Members::Lookup Members::Resolve(std::string_view text) const {
   Lookup by_name;
   Lookup by_prefix;

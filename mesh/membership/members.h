@@ -131,6 +131,8 @@ class Members {
 
   const PeerView* Find(PeerId peer) const;
   const std::map<PeerId, PeerView>& rows() const { return rows_; }
+  // Who says to have a link to it, in order of id.
+  std::vector<PeerId> Vouchers(PeerId about) const;
   std::size_t size() const { return rows_.size(); }
 
   // Which link of several stays.

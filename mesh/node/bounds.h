@@ -3,6 +3,7 @@
 #define PEERMESH_MESH_NODE_BOUNDS_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "mesh/base/limits.h"
 #include "mesh/base/time.h"
@@ -36,6 +37,13 @@ inline constexpr Duration kReplaceTimeout = kMaxBlockTimeout + std::chrono::seco
 inline constexpr Duration kOwnPause = std::chrono::seconds(1);
 // Heartbeats whose sending time is remembered for the round trip.
 inline constexpr std::size_t kHeartbeatMemory = 8;
+// Pings to one peer: a person's or a monitor's. Far below what a link reads of control frames
+// (server/link/links.h: 2,000 a second), so that nobody can delay heartbeats by asking.
+inline constexpr std::int64_t kPingsPerSecond = 100, kPingsBurst = 100;
+inline constexpr Duration kPingTimeout = std::chrono::seconds(5);
+// Unanswered ones, to all peers. With less than kDeadAfter to wait for each, few ever wait.
+inline constexpr std::size_t kMaxPings = 1024;
+static_assert(kPingTimeout < kDeadAfter);
 
 }  // namespace peermesh::node
 

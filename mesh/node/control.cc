@@ -23,7 +23,12 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
     if (frame.echo_delay <= total) members_.RoundTrip(link.peer, total - frame.echo_delay);
   }
   // The first answer comes at once, so a round trip is known as soon as the link is up.
-  if (frame.number == 1) SendHeartbeat(now, link);
+  if (frame.number == 1) {
+    SendHeartbeat(now, link);
+  } else if (frame.asks) {
+    PushHeartbeat(now, link, false);  // the rhythm of the others stays as it is
+  }
+  PingAnswered(now, link, frame, out);
   // Comparing makes sense once this link has told the whole: what it says first may overtake the
   // other link.
   const Peer& peer = peers_.at(link.peer);

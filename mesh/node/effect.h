@@ -66,6 +66,7 @@ enum class Refusal : std::uint8_t {
   kSlowConsumer,    // closes a session whose on_overflow is CLOSE
   kUnknownSession,  // the request raced with the end of its session
   kTooManyMatches,  // closes a session that a message matched kMaxMatchesPerMessage times and more
+  kNoAnswer,        // the peer did not answer a ping in time
 };
 
 // One run of numbers given to a publish.
@@ -150,12 +151,21 @@ struct Note {
   std::uint64_t count = 0;
 };
 
+// Answers one PingAsked.
+struct Pinged {
+  RequestId request;
+  Refusal refusal = Refusal::kNone;
+  PeerId peer{};           // unless the target names none
+  Duration round_trip{};   // with kNone; 0: this peer itself
+  Duration retry_after{};  // with kRateLimited
+};
+
 // The drain is complete: stop.
 struct Drained {};
 
 using Effect =
     std::variant<SendControl, SendData, ReadNext, Close, Dial, Deliver, Answer, Subscribed,
-                 CloseSession, SignRecord, Persist, Forget, PeerChanged, Note, Drained>;
+                 CloseSession, SignRecord, Persist, Forget, PeerChanged, Note, Drained, Pinged>;
 using Effects = std::vector<Effect>;  // owned by the driver, cleared and reused every turn
 
 }  // namespace peermesh::node

@@ -24,6 +24,7 @@ struct Heartbeat {
   Duration echo_delay{};   // how long it waited there
   std::uint64_t interest_generation = 0;
   std::uint64_t interest_hash = 0;
+  bool asks = false;  // the sender wants a heartbeat back at once
 };
 
 struct Interest {

@@ -12,9 +12,20 @@
 #include "mesh/base/id.h"
 #include "mesh/base/loss.h"
 #include "mesh/base/time.h"
+#include "mesh/limits/gcra.h"
 #include "mesh/node/frame.h"
 
 namespace peermesh::node {
+
+struct Limits {
+  // Default: unlimited.
+  limits::Rate application_messages{};
+  limits::Rate application_bytes{};
+  limits::Rate peer_messages{};
+  limits::Rate peer_bytes{};
+  limits::Rate subscribes{};
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
 
 enum class Direction : std::uint8_t { kInbound = 1, kOutbound = 2 };
 enum class Lane : std::uint8_t { kControl, kData };
@@ -141,9 +152,24 @@ struct DrainRequested {
   Instant deadline;
 };
 
-using Input = std::variant<LinkUp, LinkDown, ControlIn, DataIn, SendDone, DialFailed, SessionOpened,
-                           SessionClosed, Publish, Subscribe, Unsubscribe, DeliverDone,
-                           RecordSigned, CredentialsRenewed, DrainRequested>;
+// Somebody wants to know how long a peer takes to answer. Answered by exactly one Pinged, within
+// kPingTimeout.
+struct PingAsked {
+  RequestId request;
+  std::string target;  // a name, id or unique id prefix
+};
+
+// The operator changed the configuration. All of it that a node has is here, whether it changed or
+// not. Links stay: a seed that is dropped is no longer sought, and that is all.
+struct Reconfigured {
+  Limits limits;
+  std::vector<std::string> seeds;  // at most kMaxSeeds
+};
+
+using Input =
+    std::variant<LinkUp, LinkDown, ControlIn, DataIn, SendDone, DialFailed, SessionOpened,
+                 SessionClosed, Publish, Subscribe, Unsubscribe, DeliverDone, RecordSigned,
+                 CredentialsRenewed, DrainRequested, PingAsked, Reconfigured>;
 
 }  // namespace peermesh::node
 

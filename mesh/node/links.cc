@@ -33,7 +33,7 @@ constexpr int kReplaceAtPercent = 85;
 
 }  // namespace
 
-Node::Impl::Link* Node::Impl::FindLink(LinkId id) {
+Link* Node::Impl::FindLink(LinkId id) {
   const auto it = links_.find(id);
   return it == links_.end() ? nullptr : &it->second;
 }
@@ -54,7 +54,7 @@ void Node::Impl::On(Instant now, LinkUp& up, Effects& out) {
   link.direction = up.direction;
   link.epoch = up.epoch;
   link.dial_count = up.dial ? up.dial.value : up.dial_count;
-  link.last_heard = now;
+  link.since = link.last_heard = now;
   link.next_heartbeat = now;
   link.expires = up.expires;
   if (up.expires != kNever && up.expires > now && up.direction == Direction::kOutbound) {
@@ -255,16 +255,21 @@ void Node::Impl::Greet(Instant now, Link& link) {
   MaybeMoveData(peers_.at(link.peer));
 }
 
-void Node::Impl::SendHeartbeat(Instant now, Link& link) {
-  link.next_heartbeat = now + kHeartbeat;
+void Node::Impl::PushHeartbeat(Instant now, Link& link, bool asks) {
   Heartbeat beat;
   beat.number = ++link.heartbeats_sent;
   beat.echo = link.heard_number;
   beat.echo_delay = link.heard_number == 0 ? Duration{} : now - link.heard_number_at;
   beat.interest_generation = interest_.generation();
   beat.interest_hash = interest_.hash();
+  beat.asks = asks;
   link.heartbeat_sent_at[beat.number % kHeartbeatMemory] = now;
   PushControl(link, beat);
+}
+
+void Node::Impl::SendHeartbeat(Instant now, Link& link) {
+  link.next_heartbeat = now + kHeartbeat;
+  PushHeartbeat(now, link, false);
   // Marks on the data lane, in order with the data: a hole nobody announced shows within a
   // heartbeat.
   Peer& peer = peers_.at(link.peer);

@@ -32,6 +32,10 @@ Instant Node::NextWake() const { return impl_->NextWake(); }
 const Stats& Node::stats() const { return impl_->stats(); }
 Census Node::TakeCensus() const { return impl_->TakeCensus(); }
 std::vector<membership::PeerView> Node::Peers() const { return impl_->Peers(); }
+membership::Members::Lookup Node::Find(std::string_view target) const {
+  return impl_->Find(target);
+}
+std::optional<PeerDetail> Node::Detail(PeerId peer) const { return impl_->Detail(peer); }
 bool Node::draining() const { return impl_->draining(); }
 void Node::CheckInvariants() const { impl_->CheckInvariants(); }
 std::uint64_t Node::Digest() const { return impl_->Digest(); }
@@ -43,7 +47,8 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
       started_(now),
       rng_(rng.Fork("node")),
       members_(config_.self),
-      book_(config_.self, rng.Fork("discovery")) {
+      book_(config_.self, rng.Fork("discovery")),
+      limits_(config_.limits) {
   for (const std::string& seed : config_.seeds) book_.AddSeed(now, seed);
   for (PeerRecord record : config_.remembered) {
     if (record.id == config_.self) continue;
@@ -90,6 +95,7 @@ void Node::Impl::Finish(Instant now, Effects& out) {
   for (auto& [id, link] : links_) FlushControl(link, out);
   ReportMembers(out);
   ResolveSubscribes(now, out);  // whoever was found dead is not waited for
+  ResolvePings(now, out);
   CheckDrained(now, out);
   PM_CHECK(built_.empty() && runs_.empty());
 }
@@ -135,6 +141,7 @@ Instant Node::Impl::SlowDeadline() const {
   }
   for (const auto& [id, peer] : peers_) next = std::min(next, peer.replace_by);
   for (const PendingSubscribe& pending : subscribes_) next = std::min(next, pending.deadline);
+  if (!pings_.empty()) next = std::min(next, pings_.front().asked + kPingTimeout);
   if (draining_ && !drained_) next = std::min(next, drain_deadline_);
   return next;
 }
@@ -254,6 +261,12 @@ void Node::Impl::CheckInvariants() const {
   }
   PM_CHECK(receipts_.size() <= kMaxPeers && baselines_.size() <= kMaxPeers);
   for (const PendingSubscribe& pending : subscribes_) PM_CHECK(sessions_.contains(pending.session));
+  PM_CHECK(pings_.size() <= kMaxPings);
+  for (const PendingPing& ping : pings_) {
+    const auto link = links_.find(ping.link);
+    PM_CHECK(link != links_.end() && link->second.peer == ping.peer);
+    PM_CHECK(ping.number <= link->second.heartbeats_sent);
+  }
   PM_CHECK(!drained_ || draining_);
 }
 
@@ -264,7 +277,8 @@ std::uint64_t Node::Impl::Digest() const {
       .Add(own_incarnation_)
       .Add(draining_)
       .Add(held_.size())
-      .Add(subscribes_.size());
+      .Add(subscribes_.size())
+      .Add(pings_.size());
   for (std::uint32_t channel = 0; channel < kChannels; ++channel)
     digest.Add(numbers_.next(channel));
   for (const auto& [id, link] : links_) {

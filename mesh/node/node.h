@@ -12,7 +12,9 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -20,20 +22,10 @@
 #include "mesh/base/loss.h"
 #include "mesh/base/rng.h"
 #include "mesh/base/time.h"
-#include "mesh/limits/gcra.h"
 #include "mesh/node/effect.h"
 #include "mesh/node/input.h"
 
 namespace peermesh::node {
-
-struct Limits {
-  // Default: unlimited.
-  limits::Rate application_messages{};
-  limits::Rate application_bytes{};
-  limits::Rate peer_messages{};
-  limits::Rate peer_bytes{};
-  limits::Rate subscribes{};
-};
 
 struct Config {
   PeerId self;
@@ -68,6 +60,27 @@ struct Census {
   std::size_t held_publishes = 0, withheld_links = 0, slow_sessions = 0;
 };
 
+// One link, for people.
+struct LinkView {
+  LinkId link;
+  Direction direction = Direction::kInbound;
+  Instant since{}, last_heard{};
+  Instant expires = kNever;      // when the first of both certificates shown on it runs out
+  std::uint64_t heartbeats = 0;  // sent
+  bool carries_data = false;     // of two, one does
+};
+
+// Everything that is known of one peer.
+struct PeerDetail {
+  membership::PeerView row;
+  std::vector<LinkView> links;      // two while one replaces the other
+  bool interest_known = false;      // it has told what its applications subscribe to
+  std::size_t patterns = 0;         // of these
+  bool interest_confirmed = false;  // it has applied what ours subscribe to, up to the last change
+  std::uint64_t queued_bytes = 0;   // messages for it that wait here
+  std::vector<PeerId> linked_to;    // who says to have a link to it, in order of id
+};
+
 class Node {
  public:
   static absl::StatusOr<std::unique_ptr<Node>> Create(Config config, Rng rng, Instant now);
@@ -84,6 +97,9 @@ class Node {
   Census TakeCensus() const;
   // The table, this peer included.
   std::vector<membership::PeerView> Peers() const;
+  // The one with this name, id, or unique prefix of an id; this peer included.
+  membership::Members::Lookup Find(std::string_view target) const;
+  std::optional<PeerDetail> Detail(PeerId peer) const;
   bool draining() const;
 
   // Aborts on a broken invariant.

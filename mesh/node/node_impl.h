@@ -7,6 +7,7 @@
 //   peers.cc     dialling, records, membership changes, drain
 //   publish.cc   from a batch to queues: matching, numbering, holding back
 //   sessions.cc  applications: subscriptions, delivery, gaps
+//   ping.cc      pings, and what is known of one peer
 #ifndef PEERMESH_MESH_NODE_NODE_IMPL_H_
 #define PEERMESH_MESH_NODE_NODE_IMPL_H_
 
@@ -31,6 +32,7 @@
 #include "mesh/membership/members.h"
 #include "mesh/node/bounds.h"
 #include "mesh/node/node.h"
+#include "mesh/node/state.h"
 #include "mesh/routing/interest.h"
 #include "mesh/routing/numbering.h"
 
@@ -47,97 +49,13 @@ class Node::Impl {
   const Stats& stats() const { return stats_; }
   Census TakeCensus() const;
   std::vector<membership::PeerView> Peers() const;
+  membership::Members::Lookup Find(std::string_view target) const;
+  std::optional<PeerDetail> Detail(PeerId peer) const;
   bool draining() const { return draining_; }
   void CheckInvariants() const;
   std::uint64_t Digest() const;
 
  private:
-  struct Link {
-    LinkId id;
-    PeerId peer;
-    Direction direction = Direction::kInbound;
-    std::uint64_t epoch = 0;
-    std::uint64_t dial_count = 0;
-    Instant expires = kNever, replace_at = kNever;
-    Instant last_heard{}, next_heartbeat{};
-    bool suspected = false;
-    // Control lane.
-    std::deque<ControlFrame> control;
-    bool control_busy = false;
-    bool overrun = false;       // the other side does not read: the link goes at the next wake-up
-    bool snapshot_due = false;  // deltas did not fit the queue: all follows when it is empty
-    std::uint64_t heartbeats_sent = 0;
-    std::array<Instant, kHeartbeatMemory> heartbeat_sent_at{};
-    std::uint64_t heard_number = 0;
-    Instant heard_number_at{};
-    // Data lane.
-    bool data_busy = false;
-    bool marks_due = true;  // the next data frame begins with marks
-    bool marked = false;    // the first marks went out
-    bool ready = false;     // the other side confirmed the link
-    bool end_queued = false, end_sent = false, end_received = false;
-    bool farewell_sent = false, farewell_received = false;  // Goodbye{kReplaced}: all was read
-    std::uint64_t channels_seen = 0;  // bit per channel: some run of it arrived on this link
-    bool reading = false;             // a ReadNext is outstanding
-    std::optional<DataFrame> stash;   // came early: the older link must be read to its end first
-    // Their interest, as this link tells it.
-    bool told = false;             // a whole snapshot came over this link
-    bool staging = false;          // a snapshot is under way, or was asked for
-    std::vector<Interest> staged;  // its parts
-  };
-
-  struct Peer {
-    LinkId winner;                // the link that stays
-    LinkId loser;                 // on its way out; {} if none
-    LinkId sending;               // where data goes: one of the two
-    Instant replace_by = kNever;  // while there is a loser
-    flow::Outbox<flow::Run> outbox;
-    flow::Pressure pressure{kLinkQueueBytes};
-    Duration block{};                   // longest hold-back asked for by what is queued
-    routing::ChannelNumbers accounted;  // since interest_known
-    // Their interest.
-    std::uint64_t interest_generation = 0;
-    bool interest_known = false;
-    // Our interest, as they confirmed it.
-    std::uint64_t acked_generation = 0;
-    bool acked = false;
-    // Their data.
-    limits::Gcra message_rate, byte_rate;
-    std::uint64_t owed_messages = 0, owed_bytes = 0;  // read and not yet paid for
-    Instant grant_at = kNever;                        // reading waits until they can be
-    std::vector<SessionId> waits_for;                 // reading waits for these sessions
-  };
-
-  struct Session {
-    PrincipalId principal;
-    std::map<std::uint32_t, Subscription> subscriptions;
-    flow::Outbox<flow::Delivery> outbox;
-    flow::Pressure pressure{kSessionQueueBytes};
-    Duration block{};
-    bool close_when_slow = false;
-    bool overmatched = false;  // a message matched too many of its subscriptions
-    bool closing = false;
-  };
-
-  struct Built {  // what one session gets of the batch at hand
-    flow::Delivery delivery;
-    std::uint64_t bytes = 0;  // of its items
-  };
-
-  struct Principal {
-    std::size_t sessions = 0;
-    limits::Gcra messages, bytes, subscribes;
-  };
-
-  struct PendingSubscribe {
-    RequestId request;
-    SessionId session;
-    std::vector<std::uint32_t> ids;
-    std::uint64_t generation = 0;
-    Instant deadline{};
-    std::set<PeerId> waiting;
-  };
-
   // node.cc
   void Dispatch(Instant now, Input& input, Effects& out);
   void Finish(Instant now, Effects& out);
@@ -161,6 +79,7 @@ class Node::Impl {
   void LosePeer(Instant now, PeerId id, membership::StateReason why);
   void Greet(Instant now, Link& link);
   void SendHeartbeat(Instant now, Link& link);
+  void PushHeartbeat(Instant now, Link& link, bool asks);
   void HeardFrom(Instant now, Link& link);
   void WakeLinks(Instant now, Effects& out);
   void WakeReplacement(Instant now, Link& link, Effects& out);
@@ -205,6 +124,7 @@ class Node::Impl {
   void On(Instant now, RecordSigned& own, Effects& out);
   void On(Instant now, const CredentialsRenewed& renewed, Effects& out);
   void On(Instant now, const DrainRequested& drain, Effects& out);
+  void On(Instant now, const Reconfigured& fresh, Effects& out);
   static membership::Description DescriptionOf(const PeerRecord& record);
   void LearnRecord(Instant now, PeerRecord& record, std::optional<PeerId> from, Effects& out);
   void SendRecords(Link& link);
@@ -250,6 +170,11 @@ class Node::Impl {
   void QueueLocal(Instant now, SessionId id, flow::Delivery delivery);
   void FlushBuilt(Instant now);
 
+  // ping.cc
+  void On(Instant now, const PingAsked& ping, Effects& out);
+  void PingAnswered(Instant now, const Link& link, const Heartbeat& answer, Effects& out);
+  void ResolvePings(Instant now, Effects& out);
+
   // Constant after construction.
   const Config config_;
   const Instant started_;
@@ -264,6 +189,7 @@ class Node::Impl {
   routing::Baselines baselines_;
 
   // State.
+  Limits limits_;
   std::map<LinkId, Link> links_;
   std::map<PeerId, Peer> peers_;  // those with a link
   std::map<SessionId, Session> sessions_;
@@ -274,6 +200,7 @@ class Node::Impl {
   std::map<PeerId, membership::State> reported_;  // states already noted
   std::deque<Publish> held_;
   std::deque<PendingSubscribe> subscribes_;
+  std::deque<PendingPing> pings_;  // the oldest first
   std::uint64_t own_incarnation_ = 0;
   bool sign_due_ = true;
   bool overrun_ = false;  // some link is

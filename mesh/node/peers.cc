@@ -1,5 +1,6 @@
 // Finding peers and telling of them: dialling, signed records, membership changes, leaving.
 #include <algorithm>
+#include <utility>
 
 #include "mesh/node/node_impl.h"
 
@@ -67,10 +68,34 @@ void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
   ++own_incarnation_;
   sign_due_ = true;
   for (auto& [id, link] : links_) {
-    // Where our dial would lose (NewerWins) the other side, whose link it is, dials before it expires.
+    // Where our dial would lose (NewerWins) the other side, whose link it is, dials before it
+    // expires.
     const bool ours = link.direction == Direction::kOutbound || config_.self < link.peer;
     if (ours && peers_.at(link.peer).winner == id)
       link.replace_at = now + rng_.Between({}, kReplaceSpread);
+  }
+}
+
+// A bucket whose rate changed begins full: a debt under the old rate might take the new one an hour
+// to pay. It costs one burst a change.
+void Node::Impl::On(Instant now, const Reconfigured& fresh, Effects& out) {
+  PM_CHECK(fresh.seeds.size() <= kMaxSeeds);
+  book_.SetSeeds(now, fresh.seeds);
+  const Limits before = std::exchange(limits_, fresh.limits);
+  const auto refill = [](limits::Gcra& bucket, const limits::Rate& old, const limits::Rate& rate) {
+    if (old != rate) bucket = limits::Gcra();
+  };
+  for (auto& [id, principal] : principals_) {
+    refill(principal.messages, before.application_messages, limits_.application_messages);
+    refill(principal.bytes, before.application_bytes, limits_.application_bytes);
+    refill(principal.subscribes, before.subscribes, limits_.subscribes);
+  }
+  for (auto& [id, peer] : peers_) {
+    refill(peer.message_rate, before.peer_messages, limits_.peer_messages);
+    refill(peer.byte_rate, before.peer_bytes, limits_.peer_bytes);
+    if (peer.grant_at == kNever) continue;
+    PayOwed(now, peer);
+    MaybeGrant(now, peer, out);
   }
 }
 

@@ -52,11 +52,10 @@ bool Node::Impl::Refuse(Instant now, const Publish& publish, Effects& out) {
     Principal& principal = principals_.at(session->second.principal);
     const auto messages = static_cast<std::int64_t>(publish.batch->rows.size());
     const auto bytes = static_cast<std::int64_t>(publish.batch->bytes);
-    auto until =
-        principal.messages.RefusedUntil(config_.limits.application_messages, messages, now);
+    auto until = principal.messages.RefusedUntil(limits_.application_messages, messages, now);
     answer.limit = "application_messages";
     if (!until) {
-      until = principal.bytes.TryTake(config_.limits.application_bytes, bytes, now);
+      until = principal.bytes.TryTake(limits_.application_bytes, bytes, now);
       answer.limit = "application_bytes";
     }
     if (until) {
@@ -66,8 +65,7 @@ bool Node::Impl::Refuse(Instant now, const Publish& publish, Effects& out) {
       out.push_back(std::move(answer));
       return true;
     }
-    const auto taken =
-        principal.messages.TryTake(config_.limits.application_messages, messages, now);
+    const auto taken = principal.messages.TryTake(limits_.application_messages, messages, now);
     PM_CHECK(!taken);
     return false;
   }

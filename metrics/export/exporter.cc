@@ -30,6 +30,8 @@ constexpr std::string_view kIndex =
     "<li><a href=\"livez\">livez</a>: is the process alive?"
     "<li><a href=\"readyz\">readyz</a>: does it take work?";
 
+constexpr std::string_view kDebugPages = "/debug/";
+
 struct Response {
   int code = 200;
   std::string_view type = kTextType;
@@ -39,6 +41,7 @@ struct Response {
 std::string_view Reason(int code) {
   switch (code) {
     case 200: return "OK";
+    case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     default: return "Service Unavailable";
@@ -92,6 +95,9 @@ Query ParseQuery(const char* text) {
   return query;
 }
 
+// The listener speaks IPv4 only.
+bool IsLoopback(std::string_view address) { return address.starts_with("127."); }
+
 Response Answer(const std::function<Health()>& question, const Health& unset) {
   const Health health = question ? question() : unset;
   if (health.ok) return {.body = "ok\n"};
@@ -118,9 +124,11 @@ struct Exporter::Impl {
     if (path == "/livez") return Answer(Get(live), {.ok = true, .reason = ""});
     if (path == "/readyz") return Answer(Get(ready), {.ok = false, .reason = "starting"});
     if (path == "/") return Index();
+    if (path.starts_with(kDebugPages) && !IsLoopback(request.remote_addr))
+      return {.code = 403, .body = "only from the host itself\n"};
     if (const auto page = FindPage(path)) {
       Document document = (*page)(ParseQuery(request.query_string));
-      return {.type = document.type, .body = std::move(document.body)};
+      return {.code = document.code, .type = document.type, .body = std::move(document.body)};
     }
     return {.code = 404, .body = "nothing here; try /metrics, /livez or /readyz\n"};
   }

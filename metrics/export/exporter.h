@@ -4,7 +4,8 @@
 // about health.
 //   /metrics   every source once, one after the other, into one page: a scrape is one snapshot
 //   /livez     200 while the process should not be restarted; asks `live`, never a source
-//   others     pages that main adds: for people with a browser
+//   others     pages that main adds: for people with a browser. Below /debug/ only for this host:
+//              they name everybody who is connected.
 //   /readyz    200 while the peer should be sent work; asks `ready`; 503 and the reason otherwise
 // GET only (405 else), nothing is read from disk, no form or body is parsed, no TLS: it belongs on
 // loopback or on a management network.
@@ -41,6 +42,7 @@ using Query = std::map<std::string, std::string>;
 struct Document {
   std::string_view type = kHtmlType;
   std::string body;
+  int code = 200;  // or 503: there is no answer now
 };
 
 struct Health {

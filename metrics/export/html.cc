@@ -78,6 +78,7 @@ constexpr std::pair<const char*, const char*> kLinks[] = {
     {"/debug/resources?by=site", "where they come from"},
     {"/debug/fds", "descriptors"},
     {"/debug/threads", "threads"},
+    {"/debug/channelz", "gRPC"},
     {"/metrics", "metrics"},
 };
 

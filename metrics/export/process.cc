@@ -1,5 +1,6 @@
 #include "metrics/export/process.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -88,6 +89,16 @@ void CollectProcess(Page& page) {
         .Add(static_cast<double>(limit.rlim_cur));
   }
   CollectStat(page);
+}
+
+void CollectHeap(Page& page) {
+  const struct mallinfo2 heap = mallinfo2();
+  page.Gauge("peermesh_heap_bytes",
+             "What the allocator has from the kernel: given out in small pieces (in_use), in large "
+             "ones with a mapping each (mapped), and kept for later (free).")
+      .Add({{"state", "in_use"}}, static_cast<double>(heap.uordblks))
+      .Add({{"state", "mapped"}}, static_cast<double>(heap.hblkhd))
+      .Add({{"state", "free"}}, static_cast<double>(heap.fordblks));
 }
 
 void CollectBuild(const Build& build, Page& page) {

@@ -14,6 +14,11 @@ namespace peermesh::metrics {
 // process_*: CPU time, memory, file descriptors, threads, start. Reads /proc/self.
 void CollectProcess(Page& page);
 
+// peermesh_heap_bytes{state}: the allocator's own books, which tell memory that is in use from
+// memory that was and is kept. The sum is what it has from the kernel. glibc walks its free lists
+// for it, some microseconds for a heap of ours.
+void CollectHeap(Page& page);
+
 struct Build {
   std::string version;
   std::string grpc_version;  // of the library in use, which this folder does not see

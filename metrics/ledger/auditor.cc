@@ -36,6 +36,11 @@ bool SameSuspect(const std::vector<Example>& before, const std::vector<Example>&
   });
 }
 
+std::string NameOf(const Descriptor& one) {
+  return "descriptor " + std::to_string(one.number) + ", " + one.target;
+}
+std::string NameOf(const Task& one) { return "thread " + std::to_string(one.id) + ", " + one.name; }
+
 }  // namespace
 
 void Auditor::SetSuppressions(Suppressions suppressions) {
@@ -163,36 +168,48 @@ void Auditor::AddKernel(Time now, std::vector<Finding>& findings) {
   capacity_ = {.used = reading->descriptors.size(), .limit = reading->descriptor_limit};
   if (capacity_.limit > 0) capacity_.left = descriptors_.Until(capacity_.limit);
   unclaimed_ = UnclaimedIn(*reading);
+  bool learning = false;
   for (const auto& [name, count] : unclaimed_)
-    excesses_.try_emplace(name, *started_).first->second.Add(now, count);
+    learning = excesses_.try_emplace(name, *started_).first->second.Add(now, count) || learning;
+  if (learning) {
+    usual_.clear();
+    for (const Descriptor& one : reading->descriptors)
+      if (one.claim == 0) usual_.insert(NameOf(one));
+    for (const Task& one : reading->threads)
+      if (!one.claimed) usual_.insert(NameOf(one));
+  }
   for (auto& [name, excess] : excesses_) {
     if (!unclaimed_.contains(name)) excess.Add(now, 0);
     const auto beyond = excess.found(now);
     if (!beyond) continue;
-    Finding finding{.rule = Rule::kKernelExcess,
-                    .kind = name,
-                    .site = "outside the ledger",
-                    .count = *beyond,
-                    .because = "the kernel shows " + std::to_string(*beyond) + " more than " +
-                               std::to_string(excess.baseline()) +
-                               " that were there at first and nobody claims, rising for " +
-                               ToText(Excess::kFor)};
-    for (const Descriptor& one : reading->descriptors) {
-      const bool of_class = one.claim == 0 && name == "fd_" + std::string(ClassOf(one.target));
-      if (of_class && finding.examples.size() < kExamples)
-        finding.examples.push_back(
-            {.id = static_cast<std::uint64_t>(one.number),
-             .scope = "process",
-             .note = "descriptor " + std::to_string(one.number) + ", " + one.target});
-    }
-    for (const Task& one : reading->threads) {
-      if (name == "thread" && !one.claimed && finding.examples.size() < kExamples)
-        finding.examples.push_back({.id = static_cast<std::uint64_t>(one.id),
-                                    .scope = "process",
-                                    .note = "thread " + std::to_string(one.id) + ", " + one.name});
-    }
-    findings.push_back(std::move(finding));
+    findings.push_back({.rule = Rule::kKernelExcess,
+                        .kind = name,
+                        .site = "outside the ledger",
+                        .count = *beyond,
+                        .because = "the kernel shows " + std::to_string(*beyond) + " more than " +
+                                   std::to_string(excess.baseline()) +
+                                   " that were there at first and nobody claims, rising for " +
+                                   ToText(Excess::kFor),
+                        .examples = Unusual(name, *reading)});
   }
+}
+
+std::vector<Example> Auditor::Unusual(const std::string& name, const KernelReading& reading) const {
+  std::vector<Example> examples;
+  const auto add = [&](std::uint64_t id, std::string note) {
+    if (examples.size() < kExamples && !usual_.contains(note))
+      examples.push_back({.id = id, .scope = "process", .note = std::move(note)});
+  };
+  for (const Descriptor& one : reading.descriptors) {
+    if (one.claim == 0 && name == "fd_" + std::string(ClassOf(one.target)))
+      add(static_cast<std::uint64_t>(one.number), NameOf(one));
+  }
+  if (name == "fd_socket") {
+    for (Example& one : examples) one.note += ", to " + OtherEndOf(static_cast<int>(one.id));
+  }
+  for (const Task& one : reading.threads)
+    if (name == "thread" && !one.claimed) add(static_cast<std::uint64_t>(one.id), NameOf(one));
+  return examples;
 }
 
 void Auditor::AddSkews(Time now, std::vector<Finding>& findings) {
@@ -309,7 +326,8 @@ Snapshot Auditor::TakeSnapshot() const {
     return view;
   };
   for (std::uint8_t i = 0; i < ledger_.kinds(); ++i) {
-    const KindSpec& spec = ledger_.spec(Kind{i});
+    KindSpec spec = ledger_.spec(Kind{i});
+    spec.soft_limit = ledger_.soft_limit(Kind{i});
     snapshot.kinds.push_back({.spec = spec,
                               .counts = walked.counts[i],
                               .live = walked.live(Kind{i}),

@@ -16,6 +16,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -121,6 +122,8 @@ class Auditor {
   void AddTrends(Time now, const Walked& walked, std::vector<Finding>& findings);
   void AddViolations(Time now, std::vector<Finding>& findings) const;
   void AddKernel(Time now, std::vector<Finding>& findings);
+  // Of what nobody claims: those that are not usual here, the oldest first.
+  std::vector<Example> Unusual(const std::string& name, const KernelReading& reading) const;
   // Less what libraries hold for resources that are booked.
   std::map<std::string, std::uint64_t> UnclaimedIn(const KernelReading& reading) const;
   void AddSkews(Time now, std::vector<Finding>& findings);
@@ -141,6 +144,7 @@ class Auditor {
   std::map<std::pair<std::uint8_t, std::string>, CohortTrend> cohorts_;  // by kind and place
   std::array<LittlesLaw, kMaxKinds> laws_;
   std::map<std::string, Excess> excesses_;
+  std::set<std::string> usual_;  // what nobody claims, as it was when learning ended
   std::map<std::string, Skew> skews_;
   Forecast descriptors_;
   std::map<std::string, std::uint64_t> unclaimed_;

@@ -5,11 +5,11 @@
 
 namespace peermesh::ledger {
 
-void Excess::Add(Time now, std::uint64_t unclaimed) {
+bool Excess::Add(Time now, std::uint64_t unclaimed) {
   latest_ = unclaimed;
   if (now - started_ < kLearning) {
     baseline_ = std::max(baseline_, unclaimed);
-    return;
+    return true;
   }
   if (unclaimed <= baseline_ + kSlack) {
     since_.reset();
@@ -17,6 +17,7 @@ void Excess::Add(Time now, std::uint64_t unclaimed) {
     since_ = now;
     at_since_ = unclaimed;
   }
+  return false;
 }
 
 std::optional<std::uint64_t> Excess::found(Time now) const {

@@ -24,8 +24,8 @@ class Excess {
 
   // `started`: the process, or whoever watches it.
   explicit Excess(Time started) : started_(started) {}
-  // Every sweep: how many nobody claims.
-  void Add(Time now, std::uint64_t unclaimed);
+  // Every sweep: how many nobody claims. True while these are what is usual here.
+  bool Add(Time now, std::uint64_t unclaimed);
   // Those beyond the baseline, if they have been too many for kFor and are more than before.
   std::optional<std::uint64_t> found(Time now) const;
   std::uint64_t baseline() const { return baseline_; }

@@ -1,11 +1,18 @@
 #include "metrics/ledger/kernel.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -43,7 +50,47 @@ std::string ReadName(int directory, const std::string& path) {
   return name;
 }
 
+// Copied out, because a buffer of bytes is no sockaddr_in.
+template <class Address>
+Address As(const sockaddr_storage& any) {
+  Address address{};
+  std::memcpy(&address, &any, sizeof(address));
+  return address;
+}
+
+std::string ToText(const sockaddr_storage& any, socklen_t size) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (any.ss_family == AF_INET) {
+    const auto address = As<sockaddr_in>(any);
+    ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof(text));
+    return std::string(text) + ":" + std::to_string(ntohs(address.sin_port));
+  }
+  if (any.ss_family == AF_INET6) {
+    const auto address = As<sockaddr_in6>(any);
+    ::inet_ntop(AF_INET6, &address.sin6_addr, text, sizeof(text));
+    return "[" + std::string(text) + "]:" + std::to_string(ntohs(address.sin6_port));
+  }
+  if (any.ss_family != AF_UNIX || size <= offsetof(sockaddr_un, sun_path)) return "";
+  const auto address = As<sockaddr_un>(any);
+  const std::size_t bytes =
+      std::min(size - offsetof(sockaddr_un, sun_path), sizeof(address.sun_path));
+  std::string path(address.sun_path, ::strnlen(address.sun_path, bytes));
+  return path.empty() ? "an abstract address" : path;
+}
+
 }  // namespace
+
+std::string OtherEndOf(int socket) {
+  for (const auto ask : {&::getpeername, &::getsockname}) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof(address);
+    if (ask(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) continue;
+    if (std::string text = ToText(address, size); !text.empty()) return text;
+    if (ask == &::getpeername)
+      return "a program on this host";  // a pair, or a caller without a name
+  }
+  return "nobody";
+}
 
 std::string_view ClassOf(std::string_view target) {
   constexpr std::pair<std::string_view, std::string_view> kPrefixes[] = {

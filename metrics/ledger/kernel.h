@@ -24,6 +24,10 @@ inline constexpr std::string_view kDescriptorClasses[] = {
     "pipe",   "device",    "proc",    "file",    "other"};
 // One of them.
 std::string_view ClassOf(std::string_view target);
+// Who is at the other end of a socket of ours: "10.0.0.7:5432", "[::1]:443", "/run/x.sock"; what it
+// listens to, or "nobody". It may have been closed meanwhile, or be another one's: a hint for
+// people.
+std::string OtherEndOf(int socket);
 
 struct Task {
   int id = 0;

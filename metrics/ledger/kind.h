@@ -52,6 +52,11 @@ constexpr KindSpec StandsFor(const char* kernel_class, KindSpec spec) {
   return spec;
 }
 
+constexpr KindSpec AtMost(std::uint64_t instances, KindSpec spec) {
+  spec.soft_limit = instances;
+  return spec;
+}
+
 // "short_lived", "active", "leased", "owned", "process".
 const char* ToString(Contract contract);
 

@@ -163,6 +163,7 @@ Kind Ledger::Register(const KindSpec& spec) {
   if (!std::has_single_bit(spec.sample)) Abort("sample is no power of two", spec.name);
   specs_[count] = spec;
   if (spec.longest_life == Duration{}) specs_[count].longest_life = std::chrono::hours(24);
+  soft_limits_[count].store(spec.soft_limit, std::memory_order_relaxed);
   kind_count_.store(count + 1, std::memory_order_release);
   return Kind{static_cast<std::uint8_t>(count)};
 }

@@ -114,6 +114,13 @@ class Ledger {
   // that is taken, is a mistake of the program and ends it.
   Kind Register(const KindSpec& spec);
   const KindSpec& spec(Kind kind) const { return specs_[kind.index]; }
+  // How many are meant to exist; at first what its kind says. For limits that are configured.
+  void SetSoftLimit(Kind kind, std::uint64_t limit) {
+    soft_limits_[kind.index].store(limit, std::memory_order_relaxed);
+  }
+  std::uint64_t soft_limit(Kind kind) const {
+    return soft_limits_[kind.index].load(std::memory_order_relaxed);
+  }
   std::size_t kinds() const { return kind_count_.load(std::memory_order_acquire); }
 
   Level level() const { return level_.load(std::memory_order_relaxed); }
@@ -152,6 +159,7 @@ class Ledger {
   Time (*const now_)();
   std::atomic<Level> level_{Level::kTrack};
   std::array<KindSpec, kMaxKinds> specs_{};
+  std::array<std::atomic<std::uint64_t>, kMaxKinds> soft_limits_{};
   std::atomic<std::size_t> kind_count_{0};
   std::mutex register_mutex_;
   const std::unique_ptr<std::array<Shard, kShards>> shards_;

@@ -27,6 +27,7 @@ class AdminService::Call final : public link::StreamHandler {
       return Reply(ListResources(*hooks_.ledger, *bytes));
     if (stream_->info().method.ends_with("/SetLedgerLevel"))
       return Reply(SetLedgerLevel(*hooks_.ledger, *bytes));
+    if (stream_->info().method.ends_with("/Reload")) return Reload();
     Drain(*bytes);
   }
   void OnReadEnd() override {
@@ -40,6 +41,18 @@ class AdminService::Call final : public link::StreamHandler {
     const std::string_view why(response.status().message().data(),
                                response.status().message().size());
     stream_->Finish(ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", std::string(why))));
+  }
+
+  void Reload() {
+    hooks_.reload([stream = stream_](absl::StatusOr<std::string> report) {
+      if (report.ok()) return stream->Reply(*std::move(report));
+      std::string why(report.status().message());
+      if (why.ends_with('.')) why.pop_back();  // the advice of the reason follows
+      const bool leaving = absl::IsUnavailable(report.status());
+      stream->Finish(ToStatus(
+          leaving ? wire::MakeError(wire::Code::kUnavailable, "DRAINING", why)
+                  : wire::MakeError(wire::Code::kFailedPrecondition, "RELOAD_REFUSED", why)));
+    });
   }
 
   void Drain(const std::string& bytes) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "mesh/base/time.h"
 #include "metrics/ledger/auditor.h"
 #include "server/link/stream.h"
@@ -21,11 +22,15 @@ inline constexpr Duration kMaxDrain = std::chrono::minutes(5);
 
 class AdminService {
  public:
+  // Takes a serialised ReloadResponse, or why nothing has changed: UNAVAILABLE if the peer leaves.
+  using OnReloaded = std::function<void(absl::StatusOr<std::string>)>;
   struct Hooks {
     // Called with where to put a serialised GetStatusResponse, now or later, on any thread.
     std::function<void(std::function<void(std::string)>)> status;
     // Begins a drain that lasts at most so long; unset: the configured time.
     std::function<void(std::optional<Duration>)> drain;
+    // Reads the configuration again; answers once, now or later, on any thread.
+    std::function<void(OnReloaded)> reload;
     // Of this process; outlive the service.
     ledger::Ledger* ledger = nullptr;
     const ledger::Auditor* auditor = nullptr;

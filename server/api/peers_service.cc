@@ -9,6 +9,7 @@
 #include "mesh/base/check.h"
 #include "peermesh/v1/peers.pb.h"
 #include "server/api/kinds.h"
+#include "server/api/peer_detail.h"
 #include "server/api/status.h"
 #include "server/wire/api.h"
 
@@ -85,6 +86,91 @@ class PeersService::ListCall final : public link::StreamHandler,
   const std::shared_ptr<link::Stream> stream_;
   v1::ListPeersRequest request_;
 };
+
+// --- GetPeer and PingPeer ------------------------------------------------------------------------
+
+class PeersService::GetCall final : public link::StreamHandler,
+                                    public std::enable_shared_from_this<PeersService::GetCall> {
+ public:
+  GetCall(PeersService& service, std::shared_ptr<link::Stream> stream)
+      : service_(service), stream_(std::move(stream)) {}
+
+  void OnMessage(std::shared_ptr<const std::string> bytes) override {
+    if (!request_.ParseFromString(*bytes)) {
+      return stream_->Finish(
+          ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a GetPeerRequest")));
+    }
+    service_.look_([self = shared_from_this()](const node::Node& node) { self->Answer(node); });
+  }
+  void OnReadEnd() override {
+    stream_->Finish(ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message")));
+  }
+  void OnClosed(const link::Closed&) override {}
+
+ private:
+  void Answer(const node::Node& node) {
+    const membership::Members::Lookup found = node.Find(request_.peer());
+    const auto detail = found.peer ? node.Detail(*found.peer) : std::nullopt;
+    if (!detail) {
+      return stream_->Finish(ToStatus(wire::Refused(
+          found.ambiguous ? node::Refusal::kAmbiguousPeer : node::Refusal::kUnknownPeer)));
+    }
+    std::map<PeerId, std::string> names;
+    for (const PeerView& row : node.Peers()) names.emplace(row.id, row.name);
+    stream_->Reply(PeerResponse(*detail, names).SerializeAsString());
+  }
+
+  PeersService& service_;
+  const std::shared_ptr<link::Stream> stream_;
+  v1::GetPeerRequest request_;
+};
+
+class PeersService::PingCall final : public link::StreamHandler {
+ public:
+  PingCall(PeersService& service, std::shared_ptr<link::Stream> stream)
+      : service_(service), stream_(std::move(stream)) {}
+
+  void OnMessage(std::shared_ptr<const std::string> bytes) override {
+    v1::PingPeerRequest request;
+    if (!request.ParseFromString(*bytes)) {
+      return stream_->Finish(
+          ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", "not a PingPeerRequest")));
+    }
+    RequestId id;
+    {
+      const std::lock_guard lock(service_.mutex_);
+      id = RequestId{service_.next_ping_++};
+      service_.pings_.emplace(id, stream_);
+    }
+    service_.post_(node::PingAsked{id, request.peer()});
+  }
+  void OnReadEnd() override {
+    stream_->Finish(ToStatus(wire::Invalid("EMPTY_REQUEST", "", "the call carried no message")));
+  }
+  void OnClosed(const link::Closed&) override {}
+
+ private:
+  PeersService& service_;
+  const std::shared_ptr<link::Stream> stream_;
+};
+
+void PeersService::Perform(const node::Pinged& wish) {
+  std::shared_ptr<link::Stream> stream;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = pings_.find(wish.request);
+    if (it == pings_.end()) return;  // FinishAll has answered
+    stream = std::move(it->second);
+    pings_.erase(it);
+  }
+  if (wish.refusal != node::Refusal::kNone) {
+    return stream->Finish(ToStatus(wire::Refused(wish.refusal, "pings", wish.retry_after, "peer")));
+  }
+  look_([stream, wish](const node::Node& node) {
+    const auto detail = node.Detail(wish.peer);
+    stream->Reply(PingResponse(wish, detail ? detail->row.name : "").SerializeAsString());
+  });
+}
 
 // --- WatchPeers ----------------------------------------------------------------------------------
 
@@ -234,14 +320,18 @@ class PeersService::Watch final : public link::StreamHandler,
 // --- The service ---------------------------------------------------------------------------------
 
 PeersService::PeersService(std::function<void(std::function<void(const node::Node&)>)> look,
-                           std::uint64_t run)
-    : look_(std::move(look)), run_(run) {}
+                           std::function<void(node::Input)> post, std::uint64_t run)
+    : look_(std::move(look)), post_(std::move(post)), run_(run) {}
 
 PeersService::~PeersService() = default;
 
 void PeersService::Take(const std::shared_ptr<link::Stream>& stream) {
   if (stream->info().method.ends_with("/ListPeers")) {
     stream->Accept(std::make_shared<ListCall>(*this, stream));
+  } else if (stream->info().method.ends_with("/GetPeer")) {
+    stream->Accept(std::make_shared<GetCall>(*this, stream));
+  } else if (stream->info().method.ends_with("/PingPeer")) {
+    stream->Accept(std::make_shared<PingCall>(*this, stream));
   } else {
     const auto watch = std::make_shared<Watch>(*this, stream);
     {
@@ -272,11 +362,15 @@ void PeersService::Perform(const node::PeerChanged& wish) {
 
 void PeersService::FinishAll() {
   std::vector<std::shared_ptr<Watch>> watches;
+  std::map<RequestId, std::shared_ptr<link::Stream>> pings;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, watch] : watches_) watches.push_back(watch);
+    pings.swap(pings_);
   }
   for (const auto& watch : watches) watch->Finish({});
+  for (const auto& [id, stream] : pings)
+    stream->Finish(ToStatus(wire::Refused(node::Refusal::kDraining)));
 }
 
 std::uint64_t PeersService::LastChange() const {

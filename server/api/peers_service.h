@@ -6,6 +6,9 @@
 // is in the log of kLoggedChanges. What a caller that resumes holds is not known here, so it may be
 // told to remove a row that it does not hold, and is never left with one that is gone.
 //
+// A ping waits for the node's answer, which comes within kPingTimeout (mesh/node/bounds.h) and so
+// bounds what waits here.
+//
 // Thread-safe.
 #ifndef PEERMESH_SERVER_API_PEERS_SERVICE_H_
 #define PEERMESH_SERVER_API_PEERS_SERVICE_H_
@@ -31,15 +34,17 @@ inline constexpr std::size_t kMaxWatchers = 256;  // guess: consoles and resolve
 
 class PeersService {
  public:
-  // `look` runs its argument within the turn (Driver::Look); `run` differs in every run of the
-  // process.
-  PeersService(std::function<void(std::function<void(const node::Node&)>)> look, std::uint64_t run);
+  // `look` runs its argument within the turn (Driver::Look), `post` tells the node a fact; `run`
+  // differs in every run of the process.
+  PeersService(std::function<void(std::function<void(const node::Node&)>)> look,
+               std::function<void(node::Input)> post, std::uint64_t run);
   ~PeersService();
 
   void Take(const std::shared_ptr<link::Stream>& stream);
   // Within the turn.
   void Perform(const node::PeerChanged& wish);
-  // Ends every watch in good order.
+  void Perform(const node::Pinged& wish);
+  // Ends every watch in good order, and every call that waits.
   void FinishAll();
 
   struct LoggedChange {
@@ -50,17 +55,22 @@ class PeersService {
 
  private:
   class ListCall;
+  class GetCall;
+  class PingCall;
   class Watch;
   void Drop(Watch* watch);
   std::uint64_t LastChange() const;
 
   const std::function<void(std::function<void(const node::Node&)>)> look_;
+  const std::function<void(node::Input)> post_;
   const std::uint64_t run_;
 
   mutable std::mutex mutex_;
   std::map<Watch*, std::shared_ptr<Watch>> watches_;
   std::deque<LoggedChange> log_;
   std::uint64_t last_change_ = 0;
+  std::map<RequestId, std::shared_ptr<link::Stream>> pings_;  // unanswered
+  std::uint64_t next_ping_ = 1;
 };
 
 }  // namespace peermesh::api

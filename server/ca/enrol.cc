@@ -4,13 +4,17 @@
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "mesh/base/check.h"
 #include "peermesh/ca/v1/ca.grpc.pb.h"
 #include "server/config/logging.h"
+#include "server/link/calls.h"
+#include "server/link/kinds.h"
 #include "server/tls/credentials.h"
 #include "server/tls/issue.h"
 
@@ -19,12 +23,39 @@ namespace {
 
 constexpr config::Logger kLog("identity");
 
+constexpr const char* kEnrolmentService = "/peermesh.ca.v1.EnrolmentService/";
+
 void SetDeadline(grpc::ClientContext& context, Duration timeout) {
   context.set_deadline(std::chrono::system_clock::now() + timeout);
 }
 
+// A unary call, in the book of calls made.
+grpc::Status Counted(const char* method, const std::function<grpc::Status()>& call) {
+  link::CallBook& book = link::CallBook::Made();
+  const std::string path = std::string(kEnrolmentService) + method;
+  book.Register(path, link::CallType::kUnary);
+  const link::CallCount count(book, path);
+  count.Sent();
+  grpc::Status status = call();
+  if (status.ok()) count.Received();
+  count.End(status.error_code());
+  return status;
+}
+
+// Our own verifier refused the CA by the dates of its certificate, which lives days and is renewed
+// hourly.
+bool RefusedByDate(const grpc::Status& status) {
+  for (const auto refusal : {identity::Refusal::kNotYetValid, identity::Refusal::kExpired}) {
+    const std::string reason = std::string(identity::ToString(refusal)) + ": ";
+    if (status.error_message().find(reason) != std::string::npos) return true;
+  }
+  return false;
+}
+
 absl::Status ErrorFrom(const grpc::Status& status, const std::string& address) {
   const auto code = static_cast<absl::StatusCode>(status.error_code());
+  if (RefusedByDate(status))
+    return tls::ClockContradicts("the certificate of the CA at " + address);
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
       status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
     return absl::Status(code, "The CA at " + address + " cannot be reached (" +
@@ -61,12 +92,14 @@ absl::Status BadAnswer(const std::string& address) {
 
 // The root that the token pins, if the CA at its address shows it.
 absl::StatusOr<identity::TrustBundle> FetchPinned(const identity::Token& token, Duration timeout) {
+  const ledger::Handle booking(link::kChannel, ledger::Scope{});
   const auto stub =
       v1::EnrolmentService::NewStub(tls::DialWithoutCertificate(token.address, std::nullopt));
   grpc::ClientContext context;
   SetDeadline(context, timeout);
   v1::GetBundleResponse answer;
-  const grpc::Status status = stub->GetBundle(&context, v1::GetBundleRequest(), &answer);
+  const grpc::Status status = Counted(
+      "GetBundle", [&] { return stub->GetBundle(&context, v1::GetBundleRequest(), &answer); });
   if (!status.ok()) return ErrorFrom(status, token.address);
   for (const std::string& der : answer.roots()) {
     const auto root = identity::Certificate::Parse(der);
@@ -85,6 +118,7 @@ absl::StatusOr<Enrolment> Enrol(const identity::Token& token, const tls::Private
                                 const EnrolOptions& options) {
   const auto pinned = FetchPinned(token, options.timeout);
   if (!pinned.ok()) return pinned.status();
+  const ledger::Handle booking(link::kChannel, ledger::Scope{});
   const auto stub =
       v1::EnrolmentService::NewStub(tls::DialWithoutCertificate(token.address, *pinned));
   grpc::ClientContext context;
@@ -97,7 +131,8 @@ absl::StatusOr<Enrolment> Enrol(const identity::Token& token, const tls::Private
   for (const std::string& host : Acceptable(options.hosts, pinned->mesh_id()))
     request.add_hosts(host);
   v1::JoinResponse answer;
-  const grpc::Status status = stub->Join(&context, request, &answer);
+  const grpc::Status status =
+      Counted("Join", [&] { return stub->Join(&context, request, &answer); });
   if (!status.ok()) return ErrorFrom(status, token.address);
 
   auto bundle = identity::TrustBundle::Create({answer.roots().begin(), answer.roots().end()},
@@ -122,6 +157,7 @@ absl::StatusOr<identity::Certificate> Renew(const tls::Material& material,
     return absl::FailedPreconditionError(
         "This identity does not know its CA's address. Join again with a token.");
   }
+  const ledger::Handle booking(link::kChannel, ledger::Scope{});
   const auto stub = v1::EnrolmentService::NewStub(
       tls::DialToRenew(material.ca_address, material.key, material.certificate, material.bundle));
   grpc::ClientContext context;
@@ -130,7 +166,8 @@ absl::StatusOr<identity::Certificate> Renew(const tls::Material& material,
   request.set_certificate_request(material.key.MakeRequest());
   for (const std::string& host : Acceptable(hosts, claims->mesh_id)) request.add_hosts(host);
   v1::RenewResponse answer;
-  const grpc::Status status = stub->Renew(&context, request, &answer);
+  const grpc::Status status =
+      Counted("Renew", [&] { return stub->Renew(&context, request, &answer); });
   if (!status.ok()) return ErrorFrom(status, material.ca_address);
   auto certificate = identity::Certificate::Parse(answer.certificate());
   if (!certificate) return BadAnswer(material.ca_address);

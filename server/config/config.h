@@ -21,6 +21,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,13 +69,25 @@ struct Sources {
 absl::StatusOr<v1::Config> Load(const Sources& sources);
 // Only what somebody wrote, without defaults and checks.
 absl::StatusOr<v1::Config> Written(const Sources& sources);
-// Only what somebody wrote, without defaults and checks.
-absl::StatusOr<v1::Config> Written(const Sources& sources);
+// What Load comes to, as YAML that Load takes for a file: every setting, with a comment that says
+// whether it is from a flag, the environment, a line of the file, or a default.
+absl::StatusOr<std::string> Describe(const Sources& sources);
+
+// A setting of a configuration and its value as YAML has it.
+struct Value {
+  std::string path;
+  std::string text;
+};
+// All of them, in the order of the schema.
+std::vector<Value> Values(const v1::Config& config);
 
 // The steps of Load. `name` stands for the file in messages. An empty text is an empty
 // configuration.
-absl::StatusOr<v1::Config> ParseYaml(std::string_view text, std::string_view name);
-absl::StatusOr<v1::Config> ReadFile(const std::string& path);
+// `lines`, if given, learns where each setting is.
+using Lines = std::map<std::string, int, std::less<>>;  // path to line, from 1
+absl::StatusOr<v1::Config> ParseYaml(std::string_view text, std::string_view name,
+                                     Lines* lines = nullptr);
+absl::StatusOr<v1::Config> ReadFile(const std::string& path, Lines* lines = nullptr);
 
 // The settings among the variables ("NAME=value", as in environ; null at the end). Empty values are
 // not settings.

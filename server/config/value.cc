@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -96,6 +97,16 @@ absl::StatusOr<std::chrono::microseconds> ParseDuration(std::string_view text) {
     total += *number * *factor;
   } while (!rest.empty());
   return std::chrono::microseconds(total);
+}
+
+std::string FormatDuration(std::chrono::microseconds duration) {
+  std::string text;
+  auto rest = static_cast<std::uint64_t>(duration.count());
+  for (auto unit = std::rbegin(kTimeUnits); unit != std::rend(kTimeUnits); ++unit) {
+    if (rest >= unit->factor) text += fmt::format("{}{}", rest / unit->factor, unit->name);
+    rest %= unit->factor;
+  }
+  return text.empty() ? "0s" : text;
 }
 
 absl::StatusOr<std::uint64_t> ParseNumber(std::string_view text) {

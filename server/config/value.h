@@ -28,6 +28,7 @@ namespace peermesh::config {
 inline constexpr std::chrono::microseconds kMaxDuration = std::chrono::hours(24) * 36500;
 
 absl::StatusOr<std::chrono::microseconds> ParseDuration(std::string_view text);
+std::string FormatDuration(std::chrono::microseconds duration);  // 1h30m
 absl::StatusOr<std::uint64_t> ParseNumber(std::string_view text);
 // Parts without the spaces around them; empty parts are left out.
 std::vector<std::string> ParseList(std::string_view text);

@@ -51,7 +51,7 @@ class DocumentStarts : public YAML::EventHandler {
 // Walks a YAML document and the schema side by side.
 class Reader {
  public:
-  explicit Reader(std::string_view file) : file_(file) {}
+  Reader(std::string_view file, Lines* lines) : file_(file), lines_(lines) {}
 
   absl::Status ReadSection(const YAML::Node& node, const std::string& path, Message& message) {
     if (node.IsNull()) return absl::OkStatus();  // a section whose lines are all commented out
@@ -74,6 +74,7 @@ class Reader {
       const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(key);
       if (field == nullptr) return Unknown(entry.first.Mark(), key, path, *message.GetDescriptor());
       const std::string inner = path.empty() ? key : path + "." + key;
+      if (lines_ != nullptr && IsValue(*field)) (*lines_)[inner] = entry.first.Mark().line + 1;
       if (auto status = ReadField(entry.second, inner, *field, message); !status.ok())
         return status;
     }
@@ -136,12 +137,13 @@ class Reader {
   }
 
   std::string_view file_;
+  Lines* const lines_;
 };
 
 }  // namespace
 
-absl::StatusOr<v1::Config> ParseYaml(std::string_view text, std::string_view name) {
-  Reader reader(name);
+absl::StatusOr<v1::Config> ParseYaml(std::string_view text, std::string_view name, Lines* lines) {
+  Reader reader(name, lines);
   try {
     const std::string whole(text);
     const std::vector<YAML::Mark> starts = DocumentStarts(whole).starts();
@@ -168,7 +170,7 @@ absl::StatusOr<v1::Config> ParseYaml(std::string_view text, std::string_view nam
   }
 }
 
-absl::StatusOr<v1::Config> ReadFile(const std::string& path) {
+absl::StatusOr<v1::Config> ReadFile(const std::string& path, Lines* lines) {
   std::ifstream file(path, std::ios::binary);
   std::string text(kMaxFileBytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
@@ -183,7 +185,7 @@ absl::StatusOr<v1::Config> ReadFile(const std::string& path) {
         fmt::format("{} is larger than {} bytes and so no configuration. Check the path.", path,
                     kMaxFileBytes));
   }
-  return ParseYaml(text, path);
+  return ParseYaml(text, path, lines);
 }
 
 }  // namespace peermesh::config

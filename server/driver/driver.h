@@ -53,6 +53,7 @@ class World {
   virtual void Perform(node::PeerChanged wish) = 0;
   virtual void Perform(node::Note wish) = 0;
   virtual void Perform(node::Drained wish) = 0;
+  virtual void Perform(node::Pinged wish) = 0;
 };
 
 class Driver {

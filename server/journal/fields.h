@@ -94,7 +94,7 @@ namespace peermesh::node {
 
 template <class A>
 void serialize(A& a, Heartbeat& x) {
-  a(x.number, x.echo, x.echo_delay, x.interest_generation, x.interest_hash);
+  a(x.number, x.echo, x.echo_delay, x.interest_generation, x.interest_hash, x.asks);
 }
 template <class A>
 void serialize(A& a, Interest& x) {
@@ -207,13 +207,22 @@ template <class A>
 void serialize(A& a, DrainRequested& x) {
   a(x.deadline);
 }
-
-// --- What a node is made of ----------------------------------------------------------------------
+template <class A>
+void serialize(A& a, PingAsked& x) {
+  a(x.request, x.target);
+}
 
 template <class A>
 void serialize(A& a, Limits& x) {
   a(x.application_messages, x.application_bytes, x.peer_messages, x.peer_bytes, x.subscribes);
 }
+template <class A>
+void serialize(A& a, Reconfigured& x) {
+  a(x.limits, x.seeds);
+}
+
+// --- What a node is made of ----------------------------------------------------------------------
+
 template <class A>
 void serialize(A& a, Config& x) {
   a(x.self, x.name, x.epoch, x.seeds, x.remembered, x.limits);
@@ -223,7 +232,7 @@ void serialize(A& a, Config& x) {
 
 namespace peermesh::journal {
 
-inline constexpr std::string_view kMagic = "PMJOURN1";
+inline constexpr std::string_view kMagic = "PMJOURN2";
 // A turn takes what the inbox holds: some thousand facts without payloads at most.
 inline constexpr std::uint32_t kMaxEntryBytes = 256u << 20;
 

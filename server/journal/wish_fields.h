@@ -95,6 +95,10 @@ void serialize(A& a, Note& x) {
 }
 template <class A>
 void serialize(A&, Drained&) {}
+template <class A>
+void serialize(A& a, Pinged& x) {
+  a(x.request, x.refusal, x.peer, x.round_trip, x.retry_after);
+}
 
 }  // namespace peermesh::node
 

@@ -1,7 +1,5 @@
 #include "server/link/rpc_server.h"
 
-#include <grpcpp/ext/health_check_service_server_builder_option.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -18,6 +16,7 @@
 #include "mesh/base/check.h"
 #include "metrics/ledger/thread.h"
 #include "server/link/cut.h"
+#include "server/link/health.h"
 #include "server/link/kinds.h"
 #include "server/link/server_stream.h"
 #include "server/tls/credentials.h"
@@ -92,10 +91,10 @@ std::string LabelOf(const CallInfo& info) {
 
 class RpcServer::Impl {
  public:
-  explicit Impl(RpcServerOptions options) : options_(std::move(options)), pool_(options_.name) {}
+  explicit Impl(RpcServerOptions options)
+      : options_(std::move(options)), health_(options_.stream_services), pool_(options_.name) {}
 
   absl::Status Start() {
-    grpc::EnableDefaultHealthCheckService(true);
     grpc::ServerBuilder builder;
     tls::ApplyServerLimits(builder, options_.max_streams,
                            static_cast<int>(options_.max_message_bytes));
@@ -115,9 +114,6 @@ class RpcServer::Impl {
       for (auto& queue : queues) queue->Shutdown();
       return absl::InternalError("gRPC refused to start the server; its log says why");
     }
-    for (const std::string& service : options_.stream_services)
-      server_->GetHealthCheckService()->SetServingStatus(service, false);
-    SetServing(false);
     for (auto& queue : queues) {
       grpc::ServerCompletionQueue& completions = *queue;
       Queue& started = pool_.Add(std::move(queue));
@@ -140,10 +136,7 @@ class RpcServer::Impl {
     acceptor_->HandleNewConnection(&connection);
   }
 
-  void SetServing(bool serving) {
-    const std::lock_guard lock(mutex_);
-    if (!stopping_) server_->GetHealthCheckService()->SetServingStatus(serving);
-  }
+  void SetServing(bool serving) { health_.Set(serving); }
 
   void Shutdown(Duration grace) {
     {
@@ -155,7 +148,7 @@ class RpcServer::Impl {
     // The cutter first: its end is not part of what the watchdog watches.
     const Watchdog cutter(grace + kCancelPatience, [this] { CutConnections(); });
     const Watchdog watchdog(grace + options_.watchdog, [this] { Stuck(); });
-    server_->GetHealthCheckService()->Shutdown();
+    health_.Stop();
     server_->Shutdown(std::chrono::system_clock::now() + grace);
     {
       // A call may have arrived that nobody has looked at yet: it is a stream too, before it ends.
@@ -221,14 +214,20 @@ class RpcServer::Impl {
                                      std::string(arrived.message())));
       return;
     }
-    options_.on_call(stream);
+    if (Health::Serves(stream->info().method)) {
+      health_.Serve(stream);
+    } else {
+      options_.on_call(stream);
+    }
     stream->RefuseUnlessTaken();
   }
 
   void Book(ServerStream& stream) {
     const CallInfo& info = stream.info();
     std::string label = LabelOf(info);
-    const bool unary = options_.is_unary && options_.is_unary(info.method);
+    const bool unary = Health::Serves(info.method)
+                           ? info.method == kHealthCheck
+                           : options_.is_unary && options_.is_unary(info.method);
     stream.BookAs(unary ? kServerCall : kServerStream,
                   options_.scope_of
                       ? options_.scope_of(info, std::move(label))
@@ -262,6 +261,7 @@ class RpcServer::Impl {
   }
 
   const RpcServerOptions options_;
+  Health health_;  // outlives its streams
   QueuePool pool_;
   grpc::AsyncGenericService service_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;

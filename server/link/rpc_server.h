@@ -65,7 +65,8 @@ struct RpcServerOptions {
   std::size_t max_message_bytes = kMaxDataFrameBytes;
   // Services that `on_call` serves, "peermesh.v1.MessagingService": for health, which cannot know.
   std::vector<std::string> stream_services;
-  // Callback services served beside: they must outlive the server. Health is always there.
+  // Callback services served beside: they must outlive the server. Health is always there. Their
+  // calls are in no book of ours: a peer has none.
   std::vector<grpc::Service*> services;
   // A call, on its queue's thread: Accept or Finish it before returning.
   std::function<void(const std::shared_ptr<Stream>&)> on_call;

@@ -51,6 +51,8 @@ void Stream::Book(ledger::Kind kind, ledger::Scope scope, ledger::Site birth) {
 void Stream::Begin(std::shared_ptr<StreamHandler> handler) {
   handler_ = std::move(handler);
   outstanding_ = 1;
+  begun_ = Queue::Clock::now();
+  count_ = CallCount(server_ ? CallBook::Served() : CallBook::Made(), info_.method);
   pool_.Enter(shared_from_this());
 }
 
@@ -156,6 +158,7 @@ Stream::Todo Stream::NextLocked() {
     DueLocked(kWriteDeadline);
     todo.finish = status_.value_or(RpcStatus{kCancelledCode, cancel_reason_, {}, {}});
     todo.reply = std::exchange(reply_, std::nullopt);
+    replying_ = todo.reply.has_value();
   } else if (half_close_ && !half_closing_ && !no_more_writes_) {
     half_closing_ = writing_ = true;
     ++outstanding_;
@@ -182,6 +185,7 @@ void Stream::Complete(Op op, bool ok) {
       case Op::kRead:
         reading_ = false;
         if (!ok) no_more_reads_ = true;
+        if (ok) count_.Received();
         tell = true;
         break;
       case Op::kWrite:
@@ -189,9 +193,11 @@ void Stream::Complete(Op op, bool ok) {
         write_due_.reset();
         if (!ok) no_more_writes_ = true;
         tell = ok && !half_closing_;
+        if (tell) count_.Sent();
         break;
       case Op::kFinish:
         write_due_.reset();
+        if (ok && replying_) count_.Sent();
         no_more_reads_ = no_more_writes_ = true;
         break;
       case Op::kDone: no_more_reads_ = no_more_writes_ = true; break;
@@ -215,6 +221,7 @@ void Stream::Release() {
     if (cancelled_) closed = Closed{*cancelled_, kCancelledCode, cancel_reason_};
   }
   if (closed.code == 0) closed = Ending();
+  count_.End(closed.code);
   if (handler_ != nullptr) std::exchange(handler_, nullptr)->OnClosed(closed);
   Drop(closed);
   {
@@ -270,7 +277,7 @@ StreamRow Stream::Row() const {
                   cancelled_ ? "cancelled " : "");
   if (state.empty()) state = "idle ";
   state.pop_back();
-  const auto age = Queue::Clock::now() - created_;
+  const auto age = Queue::Clock::now() - begun_;
   return {info_.method, info_.peer, std::move(state),
           std::chrono::duration_cast<std::chrono::milliseconds>(age), server_};
 }

@@ -38,6 +38,7 @@
 #include "mesh/identity/identity.h"
 #include "metrics/ledger/handle.h"
 #include "metrics/ledger/scope.h"
+#include "server/link/calls.h"
 #include "server/link/queue.h"
 #include "server/wire/errors.h"
 
@@ -195,7 +196,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   QueuePool& pool_;
   Queue& queue_;
   const bool server_;
-  const Queue::Clock::time_point created_ = Queue::Clock::now();
+  Queue::Clock::time_point begun_{};
+  CallCount count_;  // set before the first operation
   OpTag tags_[4];
   std::shared_ptr<StreamHandler> handler_;  // set before the first operation, reset after the last
 
@@ -209,6 +211,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   std::optional<RpcStatus> status_;                 // asked for; begun when no write is outstanding
   std::optional<std::string> reply_;
   bool finishing_ = false;               // begun
+  bool replying_ = false;                // with a message
   std::optional<CloseCause> cancelled_;  // by us
   std::string cancel_reason_;
   std::optional<Duration> write_deadline_ = kWriteDeadline;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ absl::StatusOr<std::string> Acceptor::Impl::Listen(ListenOptions options, Handle
   listeners_.push_back(
       std::make_unique<Listener>(std::move(options), std::move(handler), *std::move(socket)));
   SetListening(*listeners_.back(), started_ && !paused_, EPOLL_CTL_ADD);
+  TellLimits();
   return listeners_.back()->socket.address;
 }
 
@@ -72,6 +74,28 @@ void Acceptor::Impl::Start(const std::string& thread_name) {
     }
   }
   thread_ = ledger::Thread(thread_name, ledger::kThread, ledger::Scope{}, [this] { Run(); });
+}
+
+void Acceptor::Impl::SetCaps(const std::string& name, const Caps& caps) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& listener : listeners_) {
+    if (listener->options.name == name) listener->admission.SetCaps(caps);
+  }
+  TellLimits();
+}
+
+void Acceptor::Impl::TellLimits() const {
+  constexpr std::uint64_t kDescriptorsOfOurs = 2;  // of each connection: see kConnectionFd
+  std::uint64_t connections = 0;
+  for (const auto& listener : listeners_) connections += listener->admission.caps().max_connections;
+  std::uint64_t descriptors = kDescriptorsOfOurs * connections;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    descriptors = std::min<std::uint64_t>(descriptors, limit.rlim_cur);
+  ledger::Ledger& ledger = ledger::Ledger::Process();
+  ledger.SetSoftLimit(kConnection, connections);
+  ledger.SetSoftLimit(kHandedOverFd, connections);
+  ledger.SetSoftLimit(kConnectionFd, descriptors);
 }
 
 void Acceptor::Impl::StopListening() {
@@ -292,6 +316,9 @@ absl::StatusOr<std::string> Acceptor::Listen(ListenOptions options, Handler hand
   return impl_->Listen(std::move(options), std::move(handler));
 }
 void Acceptor::Start(const std::string& thread_name) { impl_->Start(thread_name); }
+void Acceptor::SetCaps(const std::string& listener, const Caps& caps) {
+  impl_->SetCaps(listener, caps);
+}
 void Acceptor::StopListening() { impl_->StopListening(); }
 void Acceptor::Stop() { impl_->Stop(); }
 bool Acceptor::Established(ConnectionId id, WallTime expires) {

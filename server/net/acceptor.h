@@ -119,6 +119,8 @@ class Acceptor {
   absl::StatusOr<std::string> Listen(ListenOptions options, Handler handler);
   // Begins to accept, once; listeners added later accept at once. `thread_name`: at most 15 bytes.
   void Start(const std::string& thread_name = "accept");
+  // Of the listener of that name, from now on; connections that are there stay.
+  void SetCaps(const std::string& listener, const Caps& caps);
   // Closes the listeners; connections that were handed over stay. After its return no handler runs,
   // unless it is called from one.
   void StopListening();

@@ -34,6 +34,8 @@ class Acceptor::Impl {
 
   absl::StatusOr<std::string> Listen(ListenOptions options, Handler handler);
   void Start(const std::string& thread_name);
+  void SetCaps(const std::string& listener, const Caps& caps);
+  void TellLimits() const;  // to the ledger; with the lock held
   void StopListening();
   void Stop();
 

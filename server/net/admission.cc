@@ -64,6 +64,13 @@ void Admission::Release(const std::string& address) {
   if (it->second.open == 0 && caps_.handshakes.unlimited()) addresses_.erase(it);
 }
 
+void Admission::SetCaps(const Caps& caps) {
+  if (caps.handshakes != caps_.handshakes) {
+    for (auto& [address, entry] : addresses_) entry.bucket = limits::Gcra();
+  }
+  caps_ = caps;
+}
+
 bool Admission::Forgettable(const Entry& entry, Instant now) const {
   if (entry.open > 0) return false;
   return !entry.bucket.RefusedUntil(caps_.handshakes, caps_.handshakes.burst, now);

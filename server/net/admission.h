@@ -72,6 +72,10 @@ class Admission {
   // An admitted connection ended.
   void Release(const std::string& address);
 
+  // From now on; what is admitted stays. A changed rate begins with its whole burst.
+  void SetCaps(const Caps& caps);
+
+  const Caps& caps() const { return caps_; }
   std::size_t open() const { return open_; }
   std::size_t handshakes() const { return handshakes_; }
   std::size_t tracked() const { return addresses_.size(); }
@@ -85,7 +89,7 @@ class Admission {
   bool Forgettable(const Entry& entry, Instant now) const;
   bool MakeRoom(Instant now);
 
-  const Caps caps_;
+  Caps caps_;
   std::size_t open_ = 0;
   std::size_t handshakes_ = 0;
   std::map<std::string, Entry> addresses_;

@@ -1,4 +1,5 @@
-// What this folder books in the ledger, and how each may live.
+// What this folder books in the ledger, and how each may live. How many connections are meant to be
+// there is configured: the acceptor says it.
 #ifndef PEERMESH_SERVER_NET_KINDS_H_
 #define PEERMESH_SERVER_NET_KINDS_H_
 

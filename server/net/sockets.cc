@@ -16,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include "server/net/holder.h"
 #include "server/net/hosts.h"
 #include "server/net/kinds.h"
 
@@ -28,12 +29,22 @@ constexpr int kBacklog = 1024;
 // As long as the HTTP/2 keepalive of both sides waits for an answer.
 constexpr unsigned kUserTimeoutMs = 10'000;
 
+absl::Status InUse(const std::string& address) {
+  std::string holder;
+  if (address.starts_with(kUnixPrefix)) {
+    holder = HolderOfSocket(address.substr(kUnixPrefix.size()));
+  } else if (const auto parsed = ParseHostPort(address); parsed.ok()) {
+    holder = HolderOfPort(parsed->port);
+  }
+  return absl::AlreadyExistsError(fmt::format(
+      "Cannot listen on {}: {} ({}). Stop it, or choose another address.", address,
+      std::strerror(EADDRINUSE), holder.empty() ? "by a program of another user" : "by " + holder));
+}
+
 absl::Status Failed(const std::string& address, int error) {
+  if (error == EADDRINUSE) return InUse(address);
   const std::string what = fmt::format("Cannot listen on {}: {}. ", address, std::strerror(error));
   switch (error) {
-    case EADDRINUSE:
-      return absl::AlreadyExistsError(what +
-                                      "Stop the program that uses it, or choose another address.");
     case EACCES:
     case EPERM:
       return absl::PermissionDeniedError(what +

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "mesh/base/check.h"
@@ -18,10 +19,14 @@ namespace {
 constexpr int kBusyTimeoutMs = 5'000;  // longer than any of our transactions by far
 
 absl::Status Failed(sqlite3* database, int result) {
+  const std::string path = database != nullptr ? sqlite3_db_filename(database, "main") : "";
+  // A full disk is an I/O error where the log or the shared memory of the database was to grow.
+  const bool room = (result & 0xff) == SQLITE_FULL || (result & 0xff) == SQLITE_IOERR;
   const std::string text =
-      fmt::format("The database {} reports: {}. Check the disk's free space and the file's owner.",
-                  database != nullptr ? sqlite3_db_filename(database, "main") : "",
-                  database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(result));
+      fmt::format("The database {} reports: {}. {} {}", path,
+                  database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(result),
+                  room ? "Is there room? Run: df -h" : "Look at it, or restore it: ls -l",
+                  room ? std::filesystem::path(path).parent_path().string() : path);
   switch (result & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return absl::UnavailableError(text);

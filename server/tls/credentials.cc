@@ -1,6 +1,8 @@
 #include "server/tls/credentials.h"
 
 #include <fcntl.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/security/server_credentials.h>
@@ -38,6 +40,10 @@ constexpr unsigned kPollSeconds = 1;
 
 WallTime Now() {
   return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+}
+
+bool IsDate(Refusal refusal) {
+  return refusal == Refusal::kNotYetValid || refusal == Refusal::kExpired;
 }
 
 std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
@@ -168,10 +174,13 @@ struct Credentials::Impl {
                                       .roles = {identity::Role::kPeer, identity::Role::kClient,
                                                 identity::Role::kAdmin, identity::Role::kCa}};
     const Verdict verdict = identity::Verify(certificate, bundle, Now(), any);
+    if (!verdict.ok() && IsDate(verdict.refusal())) {
+      return ClockContradicts(std::string("the own certificate (") + ToString(verdict.refusal()) +
+                              ")");
+    }
     if (!verdict.ok()) {
       return absl::InvalidArgumentError(std::string("The own certificate does not verify (") +
-                                        ToString(verdict.refusal()) +
-                                        "). Check the clock; else renew it or join again.");
+                                        ToString(verdict.refusal()) + "). Renew it or join again.");
     }
     return verdict.identity();
   }
@@ -201,6 +210,13 @@ struct Credentials::Impl {
 
 Credentials::Credentials(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Credentials::~Credentials() = default;
+
+absl::Status ClockContradicts(std::string_view what) {
+  return absl::OutOfRangeError(fmt::format(
+      "By the clock of this host, {:%Y-%m-%d %H:%M:%S} UTC, {} is not valid: look at the "
+      "clocks here and of the CA. Set one by: timedatectl set-ntp true",
+      fmt::gmtime(std::chrono::system_clock::to_time_t(Now())), what));
+}
 
 absl::StatusOr<std::unique_ptr<Credentials>> Credentials::Create(PrivateKey key,
                                                                  const Certificate& certificate,

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -60,10 +61,14 @@ struct OutboundRules {
   identity::RoleSet roles = {identity::Role::kPeer};
 };
 
+// Whose clock is wrong cannot be told from one host; that one is, can. OUT_OF_RANGE: by the clock
+// here `what` is not valid, and ought to be.
+absl::Status ClockContradicts(std::string_view what);
+
 class Credentials {
  public:
   // INVALID_ARGUMENT if the certificate does not belong to the key or does not verify under the
-  // bundle now.
+  // bundle; OUT_OF_RANGE if it does, but not now.
   static absl::StatusOr<std::unique_ptr<Credentials>> Create(
       PrivateKey key, const identity::Certificate& certificate, identity::TrustBundle bundle,
       CredentialsHooks hooks);
@@ -75,7 +80,7 @@ class Credentials {
   // A channel with a connection of its own. `target` is a gRPC target or "host:port".
   std::shared_ptr<grpc::Channel> Dial(const std::string& target, const OutboundRules& rules);
 
-  // Same key, same id, valid now; else INVALID_ARGUMENT and nothing changes. RESOURCE_EXHAUSTED
+  // Same key, same id, valid now; else as Create, and nothing changes. RESOURCE_EXHAUSTED
   // when the process is out of descriptors: try again.
   absl::Status Rotate(const identity::Certificate& certificate);
 

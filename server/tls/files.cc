@@ -33,9 +33,17 @@ class Fd {
 };
 
 absl::Status Failed(const char* what, const std::string& path, int error) {
+  const std::string directory = std::filesystem::path(path).parent_path();
+  std::string advice = fmt::format("Look at it: ls -ld {}", path);
+  if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
+    advice = fmt::format("Make room there: df -h {}", directory);
+  } else if (error == ENOENT) {
+    advice = fmt::format("Look there: ls -la {}", directory);
+  } else if (error == EACCES || error == EPERM || error == EROFS) {
+    advice = fmt::format("Give it to user {}: ls -ld {}", geteuid(), directory);
+  }
   const std::string text =
-      fmt::format("Cannot {} {}: {}. Check the path, its owner and the free space.", what, path,
-                  std::strerror(error));
+      fmt::format("Cannot {} {}: {}. {}", what, path, std::strerror(error), advice);
   return error == ENOENT ? absl::NotFoundError(text) : absl::FailedPreconditionError(text);
 }
 

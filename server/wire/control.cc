@@ -46,6 +46,7 @@ Rule From(const pb::Heartbeat& in, ReceivedControl& out) {
       Duration(static_cast<std::int64_t>(std::min(in.echo_delay_us(), kMaxDelayUs)));
   heartbeat.interest_generation = in.interest_generation();
   heartbeat.interest_hash = in.interest_hash();
+  heartbeat.asks = in.asks();
   out = node::ControlFrame(heartbeat);
   return Rule::kNone;
 }
@@ -153,6 +154,7 @@ void To(const node::Heartbeat& in, pb::ControlFrame& out) {
       static_cast<std::uint64_t>(std::max<std::int64_t>(in.echo_delay.count(), 0)));
   heartbeat.set_interest_generation(in.interest_generation);
   heartbeat.set_interest_hash(in.interest_hash);
+  heartbeat.set_asks(in.asks);
 }
 
 void To(const node::Interest& in, pb::Interest& out) {

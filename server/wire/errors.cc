@@ -27,6 +27,7 @@ const char* ReasonOf(node::Refusal refusal) {
     case node::Refusal::kSlowConsumer: return "SLOW_CONSUMER";
     case node::Refusal::kUnknownSession: return "SESSION_ENDED";
     case node::Refusal::kTooManyMatches: return "TOO_MANY_MATCHES";
+    case node::Refusal::kNoAnswer: return "NO_ANSWER";
   }
   PM_CHECK(false);
   return "";
@@ -42,6 +43,7 @@ std::string WithoutFullStop(std::string_view sentence) {
 const char* ToString(Code code) {
   switch (code) {
     case Code::kInvalidArgument: return "INVALID_ARGUMENT";
+    case Code::kDeadlineExceeded: return "DEADLINE_EXCEEDED";
     case Code::kNotFound: return "NOT_FOUND";
     case Code::kAlreadyExists: return "ALREADY_EXISTS";
     case Code::kPermissionDenied: return "PERMISSION_DENIED";

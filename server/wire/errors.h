@@ -25,6 +25,7 @@ namespace peermesh::wire {
 // gRPC's numbers, those in use.
 enum class Code : std::uint8_t {
   kInvalidArgument = 3,
+  kDeadlineExceeded = 4,
   kNotFound = 5,
   kAlreadyExists = 6,
   kPermissionDenied = 7,

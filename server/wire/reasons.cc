@@ -61,6 +61,8 @@ constexpr Reason kReasons[] = {
      "Send it in parts, or send a reference to it."},
     {"NAME_TAKEN", Code::kAlreadyExists, "Another peer of the mesh has this name.",
      "Choose another name."},
+    {"NO_ANSWER", Code::kDeadlineExceeded, "The peer did not answer a ping in 5 s.",
+     "Try again; `peermesh peers show NAME` says what is known of it."},
     {"NO_SUBSCRIBERS", Code::kFailedPrecondition, "The target peer holds no matching subscription.",
      "Subscribe there first, or check the subject."},
     {"OVERLOADED", Code::kResourceExhausted, "The CA has too many requests waiting.",
@@ -70,6 +72,9 @@ constexpr Reason kReasons[] = {
     {"RATE_LIMITED", Code::kResourceExhausted, "A rate limit was exceeded.",
      "Try again after the delay in RetryInfo; without one, ask for less at once or raise the "
      "limit."},
+    {"RELOAD_REFUSED", Code::kFailedPrecondition,
+     "The configuration or identity on disk cannot be used, so that nothing has changed.",
+     "Mend what the message names, and reload again."},
     {"ROLE_REQUIRED", Code::kPermissionDenied, "The caller's role does not permit this method.",
      "Use the socket or certificate of a role that does."},
     {"SESSION_ENDED", Code::kAborted, "The session ended while the request was under way.",

@@ -83,8 +83,9 @@ class Compose(unittest.TestCase):
             names["targets"].add(f"{name}:{metrics_port}")
         self.assertEqual(names["seeds"], {f"{name}:7443" for name in compose_file.PEERS})
         scrape = yaml.safe_load((compose_file.DEPLOY / "prometheus/prometheus.yaml").read_text())["scrape_configs"]
-        self.assertEqual({target for job in scrape for group in job["static_configs"] for target in group["targets"]},
-                         names["targets"])
+        urls = [config["url"] for job in scrape for config in job["http_sd_configs"]]
+        self.assertEqual(len(urls), 1)
+        self.assertIn(urls[0], {f"http://{target}/targets" for target in names["targets"]})
         exposed = {port for name, rest in compose_file.final_stage() if name == "EXPOSE" for port in rest.split()}
         self.assertEqual(exposed, {"7443", "7444", "9464"})
         for name, service in self.services.items():

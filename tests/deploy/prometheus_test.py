@@ -172,13 +172,84 @@ class Names(unittest.TestCase):
         read = {name for path in FILES for rule in rules(path) for name in names_in(rule["expr"])}
         read |= {name for _, expression in targets() for name in names_in(plain(expression))}
         self.assertLessEqual({"peermesh_messages_total", "process_open_fds"}, read, "the parser of expressions works")
-        unknown = read - exported - recorded - FROM_PROMETHEUS
-        # A family as a whole may be missing: the ledger can be switched off.
-        for family in ("peermesh_resource_", "peermesh_ledger_", "grpc_server_"):
-            if not any(name.startswith(family) for name in exported):
-                print(f"no {family}* from this peer")
-                unknown = {name for name in unknown if not name.startswith(family)}
-        self.assertEqual(unknown, set())
+        self.assertEqual(read - exported - recorded - FROM_PROMETHEUS, set())
+
+
+@unittest.skipIf(PROMTOOL is None, "promtool is not there (deploy/install-deps test)")
+@unittest.skipIf(yaml is None, "python3-yaml is not installed (deploy/install-deps test)")
+class RealSeries(unittest.TestCase):
+    """What a real peer exports, against what rules, dashboards of others and limits expect of it."""
+
+    @classmethod
+    def setUpClass(cls):
+        with harness.Mesh() as mesh:
+            alpha = mesh.start("alpha")
+            cls.at_start = alpha.metrics()
+            mesh.cli("status")
+            alpha.publish(("metrics.test", b"x"))
+            cls.page, cls.later = alpha.page("metrics"), alpha.metrics()
+
+    def grpc(self, side, what):
+        return {series: value for series, value in self.later.items() if series.startswith(f"grpc_{side}_{what}")}
+
+    def test_promtool_finds_nothing_wrong_with_the_page(self):
+        done = promtool("check", "metrics", input=self.page)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_series_are_the_same_before_and_after_the_first_calls(self):
+        self.assertEqual({series for series in self.later if series.startswith("grpc_")},
+                         {series for series in self.at_start if series.startswith("grpc_")})
+
+    def test_calls_have_the_names_and_labels_of_other_servers(self):
+        for side in ("server", "client"):
+            for what in ("started_total", "msg_received_total", "msg_sent_total", "handling_seconds_count"):
+                series = self.grpc(side, what)
+                self.assertGreater(len(series), 4, f"{side} {what}")
+                for name in series:
+                    self.assertRegex(name, r'\{grpc_type="(unary|client_stream|server_stream|bidi_stream)",'
+                                           r'grpc_service="[\w.]+",grpc_method="\w+"\}$')
+            codes = {re.search(r'grpc_code="(\w+)"', name)[1] for name in self.grpc(side, "handled_total")}
+            self.assertEqual(len(codes), 17)
+            self.assertLessEqual({"OK", "Canceled", "Unavailable", "Internal", "DeadlineExceeded"}, codes)
+
+    def test_every_code_that_a_rule_asks_for_is_one(self):
+        codes = {re.search(r'grpc_code="(\w+)"', name)[1] for name in self.grpc("server", "handled_total")}
+        asked = re.findall(r'grpc_code=~?"([^"]+)"', "".join(path.read_text() for path in FILES))
+        self.assertTrue(asked)
+        self.assertLessEqual({code for group in asked for code in group.split("|")}, codes)
+
+    def test_a_call_is_counted_once(self):
+        publish = 'grpc_type="unary",grpc_service="peermesh.v1.MessagingService",grpc_method="Publish"'
+        for what, value in ((f"started_total{{{publish}}}", 1), (f'handled_total{{{publish},grpc_code="OK"}}', 1),
+                            (f'handled_total{{{publish},grpc_code="Internal"}}', 0), (f"msg_received_total{{{publish}}}", 1),
+                            (f"msg_sent_total{{{publish}}}", 1), (f"handling_seconds_count{{{publish}}}", 1)):
+            self.assertEqual(self.later[f"grpc_server_{what}"], value, what)
+
+    def test_kinds_with_a_bound_tell_it_and_their_alert_fires_on_a_real_peers_series(self):
+        kinds = {re.search('kind="(\\w+)"', series)[1]: value for series, value in self.later.items()
+                 if series.startswith("peermesh_resource_limit{") and value}
+        self.assertLessEqual({"session": 4096, "subscription": 65536, "peer_watch": 256, "link": 96, "channel": 192}.items(),
+                             kinds.items())
+        self.assertGreater(kinds["connection"], 256)
+        self.assertLessEqual(kinds["fd_connection"], self.later["process_max_fds"])
+        series = []
+        for name, value in self.later.items():
+            metric, _, labels = name.partition("{")
+            if metric not in ("peermesh_resource_live", "peermesh_resource_limit"):
+                continue
+            kind = re.search('kind="(\\w+)"', name)[1]
+            if metric.endswith("_live") and kind == "session":
+                value = kinds["session"] * 0.95
+            series.append({"series": f"{metric}{{{alert_cases.PEER},{labels}", "values": f"{value}x30"})
+        labels = {"job": "peermesh", "instance": "a:9464", "kind": "session", "severity": "warning"}
+        Rules().run_tests([{"interval": "1m", "input_series": series, "alert_rule_test": [
+            {"eval_time": "20m", "alertname": "PeerMeshResourceNearLimit", "exp_alerts": [{"exp_labels": labels}]}]}])
+
+    def test_the_heap_is_told_by_state(self):
+        states = {state: self.later[f'peermesh_heap_bytes{{state="{state}"}}'] for state in ("in_use", "mapped", "free")}
+        if not harness.SANITIZED:
+            self.assertGreater(states["in_use"], 100_000)
+            self.assertLessEqual(states["in_use"], self.later["process_virtual_memory_bytes"])
 
 
 if __name__ == "__main__":

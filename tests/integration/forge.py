@@ -67,12 +67,16 @@ subjectKeyIdentifier=hash
         openssl("genpkey", "-algorithm", kind[0], "-pkeyopt", kind[1], "-out", path)
 
     def issue(self, mesh_id, role="peer", name="mallory", uris=None, ids=None, names=None, begin=-1, end=5,
-              usage="serverAuth,clientAuth", ca="FALSE", key_kind=("EC", "ec_paramgen_curve:P-256"), self_signed=False):
-        """A key and a certificate like those of the mesh but for what the arguments say. Returns their paths."""
+              usage="serverAuth,clientAuth", ca="FALSE", key_kind=("EC", "ec_paramgen_curve:P-256"), self_signed=False, key_file=None):
+        """A key (or `key_file`) and a certificate like those of the mesh but for what the arguments say. Returns their
+        paths."""
         self._count += 1
         stem = f"{name}{self._count}"
         key, request, certificate = (self.dir / f"{stem}.{kind}" for kind in ("key", "csr", "pem"))
-        self.make_key(key, key_kind)
+        if key_file is None:
+            self.make_key(key, key_kind)
+        else:
+            key = pathlib.Path(key_file)
         identity = ids or peer_id(key)
         uris = [f"spiffe://{mesh_id}/{role}/{identity}"] if uris is None else uris
         names = [f"{name}.{mesh_id}"] if names is None else names
@@ -133,3 +137,14 @@ def handshake(address, key=None, certificate=None, source="127.0.0.1", newest=ss
         return "closed"
     assert answer[3] == 4, f"not a SETTINGS frame: {answer!r}"
     return ""
+
+
+def served_certificate(address, key, certificate):
+    """The certificate that a new connection to `address` is shown (DER)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    context.load_cert_chain(certificate, key)
+    with connect(address, "127.0.0.1") as raw, context.wrap_socket(raw) as wrapped:
+        return wrapped.getpeercert(binary_form=True)

@@ -268,6 +268,7 @@ ALLOWED = {
     "/peermesh.v1.PeersService/WatchPeers": APPLICATIONS | OPERATORS,
     "/peermesh.v1.AdminService/GetStatus": OPERATORS,
     "/peermesh.v1.AdminService/Drain": OPERATORS,
+    "/peermesh.v1.AdminService/Reload": OPERATORS,
     "/peermesh.v1.AdminService/GetLeakReport": OPERATORS,
     "/peermesh.v1.AdminService/ListResources": OPERATORS,
     "/peermesh.v1.AdminService/SetLedgerLevel": OPERATORS,

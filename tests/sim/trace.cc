@@ -89,6 +89,10 @@ struct Facts {
   std::string operator()(const RecordSigned&) const { return "record signed"; }
   std::string operator()(const CredentialsRenewed&) const { return "credentials renewed"; }
   std::string operator()(const DrainRequested&) const { return "drain"; }
+  std::string operator()(const Reconfigured& fresh) const {
+    return "reconfigured " + Text(fresh.seeds.size()) + " seeds";
+  }
+  std::string operator()(const PingAsked& ping) const { return "ping " + ping.target; }
 };
 
 struct Wishes {
@@ -132,6 +136,7 @@ struct Wishes {
     return "note " + Text(static_cast<std::uint64_t>(note.kind)) + " count " + Text(note.count);
   }
   std::string operator()(const Drained&) const { return "drained"; }
+  std::string operator()(const Pinged&) const { return "pinged"; }
 };
 
 }  // namespace

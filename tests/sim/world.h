@@ -235,6 +235,7 @@ class World {
   void Perform(HostIndex, node::PeerChanged&) {}
   void Perform(HostIndex host, node::Note& wish);
   void Perform(HostIndex host, node::Drained& wish);
+  void Perform(HostIndex, node::Pinged&) {}
 
   Wire* FindWire(std::uint64_t wire);
   // The wire and end of a link that is still there; {nullptr, 0} if it is not.

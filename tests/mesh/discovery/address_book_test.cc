@@ -156,6 +156,58 @@ TEST_F(AddressBookTest, APeerWhoseAddressLeadsToUsHasOthers) {
   EXPECT_EQ(Next().address, "there:1");
 }
 
+TEST_F(AddressBookTest, SeedsThatStayKeepTheirRhythm) {
+  for (const char* seed : {"a:1", "b:1", "c:1"}) book.AddSeed(now, seed);
+  for (const Attempt& attempt : TakeDue()) Fail(attempt);
+  const Instant due = book.NextWake();
+  book.SetSeeds(now, {"c:1", "a:1"});
+  EXPECT_EQ(book.NextWake(), due) << "nothing is new";
+  now = due;
+  std::set<std::string> dialled;
+  for (const Attempt& attempt : TakeDue()) dialled.insert(attempt.address);
+  EXPECT_EQ(dialled, (std::set<std::string>{"a:1", "c:1"}));
+}
+
+TEST_F(AddressBookTest, ASeedThatGoesWhileItIsDialledIsNotSoughtAgain) {
+  book.AddSeed(now, "gone:1");
+  book.AddSeed(now, "stays:1");
+  const std::vector<Attempt> due = TakeDue();
+  ASSERT_EQ(due.size(), 2u);
+  book.SetSeeds(now, {"stays:1"});
+  Fail(due[0]);
+  EXPECT_TRUE(Idle()) << "the other is still being dialled";
+  Fail(due[1]);
+  EXPECT_EQ(Next().address, "stays:1");
+  EXPECT_TRUE(Idle());
+}
+
+TEST_F(AddressBookTest, ASeedThatGoesWhileItIsDialledMayStillBecomeALink) {
+  book.AddSeed(now, "gone:1");
+  const Attempt attempt = Next();
+  book.SetSeeds(now, {});
+  Succeed(attempt, larger);
+  Unlink(larger);
+  EXPECT_TRUE(Idle()) << "nothing is known of where it lives";
+}
+
+TEST_F(AddressBookTest, ASeedTwiceInTheListIsTwoSeeds) {
+  book.AddSeed(now, "a:1");
+  Fail(Next());
+  book.SetSeeds(now, {"a:1", "a:1"});
+  EXPECT_EQ(book.NextWake(), now) << "one of them is new";
+  book.SetSeeds(now, {"a:1"});
+  EXPECT_GT(book.NextWake(), now) << "the one that stayed waits for its time";
+}
+
+TEST_F(AddressBookTest, NoMoreSeedsThanThereIsRoomFor) {
+  std::vector<std::string> many;
+  for (std::size_t i = 0; i <= kMaxSeeds; ++i) many.push_back("s" + std::to_string(i) + ":1");
+  book.SetSeeds(now, many);
+  EXPECT_EQ(TakeDue().size(), kMaxSeeds);
+  book.SetSeeds(now, {many.rbegin(), many.rend()});
+  book.CheckInvariants();
+}
+
 TEST_F(AddressBookTest, ALostLinkIsSoughtAgainAtOnce) {
   book.Learn(now, larger, {"a:1"});
   Succeed(Next(), larger);

@@ -250,5 +250,8 @@ void StoryDriver::Follow(const Forget& wish) { disk.erase(wish.peer); }
 void StoryDriver::Follow(const PeerChanged&) {}
 void StoryDriver::Follow(const Note&) {}
 void StoryDriver::Follow(const Drained&) {}
+void StoryDriver::Follow(const Pinged& wish) {
+  Require(pings.erase(wish.request) == 1, "answered a ping nobody waits for");
+}
 
 }  // namespace peermesh::node

@@ -66,7 +66,8 @@ class StoryDriver {
   std::map<LinkId, Link> links;   // those that are up
   std::map<SessionId, App> apps;  // those that are open
   std::set<LinkId> links_used;
-  std::set<DialId> dials;  // unanswered
+  std::set<DialId> dials;     // unanswered
+  std::set<RequestId> pings;  // unanswered
   // What each peer said it wants, for truthful heartbeats.
   struct Told {
     std::uint64_t generation = 0;
@@ -117,6 +118,7 @@ class StoryDriver {
   void Follow(const PeerChanged& wish);
   void Follow(const Note& wish);
   void Follow(const Drained& wish);
+  void Follow(const Pinged& wish);
   void Forgive(RequestId request);
 
   Instant now_ = kStart;

@@ -132,6 +132,13 @@ struct EffectText {
     return text + InBrackets(Reason(note));
   }
   std::string operator()(const Drained&) const { return "Drained"; }
+  std::string operator()(const Pinged& wish) const {
+    std::string text = "Pinged " + std::to_string(wish.request.value);
+    if (wish.peer != PeerId{}) text += " " + ShowPeer(wish.peer);
+    text += ": " + NameOf(kRefusalNames, wish.refusal);
+    if (wish.refusal == Refusal::kNone) text += " in " + ShowTime(wish.round_trip);
+    return wish.retry_after == Duration{} ? text : text + Retry(wish.retry_after);
+  }
 
   static std::string Retry(Duration after) {
     return after == Duration::max() ? ", never" : ", retry in " + ShowTime(after);

@@ -48,9 +48,22 @@ absl::Status TellLimit(Driver& driver, Words& words) {
   words.Expect("second");
   std::uint64_t burst = 0;
   if (words.Take("burst")) burst = words.Number("a burst");
-  if (driver.started()) words.Fail("limits stand before the node starts");
   if (absl::Status status = words.Finish(); !status.ok()) return status;
   *rate = limits::Rate::PerSecond(units, burst);
+  if (driver.started()) driver.Tell(Reconfigured{driver.config.limits, driver.config.seeds});
+  return absl::OkStatus();
+}
+
+absl::Status TellSeeds(Driver& driver, Words& words) {
+  std::vector<std::string> seeds;
+  if (!words.Take("none")) {
+    do {
+      seeds.push_back(words.Word("an address"));
+    } while (words.Take(","));
+  }
+  if (absl::Status status = words.Finish(); !status.ok()) return status;
+  driver.config.seeds = std::move(seeds);
+  driver.Tell(Reconfigured{driver.config.limits, driver.config.seeds});
   return absl::OkStatus();
 }
 
@@ -88,6 +101,15 @@ absl::Status TellDrain(Driver& driver, Words& words) {
   const Duration time = words.Time("the deadline");
   if (absl::Status status = words.Finish(); !status.ok()) return status;
   driver.Tell(DrainRequested{driver.now() + time});
+  return absl::OkStatus();
+}
+
+absl::Status TellPing(Driver& driver, Words& words) {
+  const RequestId request{words.Number("a number for the ping")};
+  const std::string target = words.Word("a peer, or a prefix of its id");
+  if (words.ok() && !driver.pings.insert(request).second) words.Fail("that ping waits already");
+  if (absl::Status status = words.Finish(); !status.ok()) return status;
+  driver.Tell(PingAsked{request, target});
   return absl::OkStatus();
 }
 
@@ -258,10 +280,12 @@ absl::Status TellFact(StoryDriver& driver, std::string_view line) {
     return absl::InvalidArgumentError("a story begins with a node: node alpha epoch 1000");
   }
   if (words.Take("at")) return TellTime(driver, words);
+  if (words.Take("seeds")) return TellSeeds(driver, words);
   if (words.Take("pause")) return TellPause(driver, words);
   if (words.Take("app")) return TellApp(driver, words);
   if (words.Take("dial")) return TellDialFailed(driver, words);
   if (words.Take("drain")) return TellDrain(driver, words);
+  if (words.Take("ping")) return TellPing(driver, words);
   if (words.Take("show")) return TellShow(driver, words);
   if (words.Take("credentials")) {
     words.Expect("renewed");
@@ -271,10 +295,11 @@ absl::Status TellFact(StoryDriver& driver, std::string_view line) {
   }
   const std::string first = words.Word("a fact");
   if (first.find('/') != std::string::npos) return TellLink(driver, words, first);
-  return absl::InvalidArgumentError("'" + first +
-                                    "' begins no fact; there are node, limit, remember, at, pause, "
-                                    "app, dial, drain, credentials, "
-                                    "show, and links like beta/1");
+  return absl::InvalidArgumentError(
+      "'" + first +
+      "' begins no fact; there are node, limit, seeds, remember, at, pause, "
+      "app, dial, drain, ping, credentials, "
+      "show, and links like beta/1");
 }
 
 absl::StatusOr<std::vector<std::vector<std::string>>> TellStory(const StoryText& story) {

@@ -30,6 +30,7 @@ struct ControlText {
       text += " echo " + std::to_string(beat.echo) + " delay " + ShowTime(beat.echo_delay);
     }
     constexpr std::string_view kHex = "0123456789abcdef";
+    if (beat.asks) text += " asks";
     text += ", interest " + std::to_string(beat.interest_generation) + " hash ";
     for (int shift = 12; shift >= 0; shift -= 4) text += kHex[beat.interest_hash >> shift & 15];
     return {text};
@@ -111,6 +112,7 @@ Said ReadHeartbeat(Cast& cast, Words& words) {
     words.Expect("delay");
     beat.echo_delay = words.Time("how long it waited");
   }
+  beat.asks = words.Take("asks");
   words.Take(",");
   if (words.Take("interest")) {
     given = true;

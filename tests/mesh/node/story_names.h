@@ -41,7 +41,7 @@ inline constexpr std::array<Named<LossReason>, 4> kLossNames = {
      {"link_lost", LossReason::kLinkLost},
      {"missing", LossReason::kMissing}}};
 
-inline constexpr std::array<Named<Refusal>, 14> kRefusalNames = {
+inline constexpr std::array<Named<Refusal>, 15> kRefusalNames = {
     {{"OK", Refusal::kNone},
      {"DRAINING", Refusal::kDraining},
      {"RATE_LIMITED", Refusal::kRateLimited},
@@ -55,7 +55,8 @@ inline constexpr std::array<Named<Refusal>, 14> kRefusalNames = {
      {"TOO_MANY_SESSIONS", Refusal::kTooManySessions},
      {"SLOW_CONSUMER", Refusal::kSlowConsumer},
      {"UNKNOWN_SESSION", Refusal::kUnknownSession},
-     {"TOO_MANY_MATCHES", Refusal::kTooManyMatches}}};
+     {"TOO_MANY_MATCHES", Refusal::kTooManyMatches},
+     {"NO_ANSWER", Refusal::kNoAnswer}}};
 
 inline constexpr std::array<Named<membership::State>, 5> kStateNames = {
     {{"ALIVE", membership::State::kAlive},

@@ -131,7 +131,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"at +1s ", "the line ends with a space"},
         Bad{"at +1", "'+1' is no time, like +500ms or 10s"},
         Bad{"at +1s sharp", "nobody understands 'sharp' here"},
-        Bad{"limit peer_bytes 5 per second", "limits stand before the node starts"},
+        Bad{"limit peer_bytes 5 per minute", "second"},
         Bad{"beta/1 says ready", "there is no link beta/1"},
         Bad{"beta/x up", "'beta/x' is no link, like beta/1"},
         Bad{"beta/1 up answers dial 1", "there is no dial 1 that waits for its end"},

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
@@ -19,6 +22,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::MatchesRegex;
+using testing::Not;
 using testing::StartsWith;
 
 class ExporterTest : public testing::Test {
@@ -50,6 +54,46 @@ TEST_F(ExporterTest, AScrapeAsksEverySourceOnce) {
     EXPECT_THAT(reply.body, HasSubstr("peermesh_peers 2\n"));
     EXPECT_THAT(reply.body, HasSubstr("# TYPE peermesh_metrics_scrape_duration_seconds gauge"));
   }
+}
+
+TEST_F(ExporterTest, APageWithoutAnAnswerSaysSo) {
+  exporter_.AddPage("/targets", [](const Query&) {
+    return Document{.type = kJsonType, .body = "", .code = 503};
+  });
+  EXPECT_EQ(Get("/targets").code, 503);
+}
+
+// An address of this machine that is not loopback; empty if it has none.
+std::string OtherAddress() {
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return "";
+  std::string found;
+  for (const ifaddrs* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+    std::array<char, NI_MAXHOST> text{};
+    getnameinfo(one->ifa_addr, sizeof(sockaddr_in), text.data(), text.size(), nullptr, 0,
+                NI_NUMERICHOST);
+    const std::string address = text.data();
+    if (!address.starts_with("127.")) found = address;
+  }
+  freeifaddrs(all);
+  return found;
+}
+
+TEST_F(ExporterTest, PagesThatNameWhoIsConnectedAreForTheHostItselfOnly) {
+  const std::string host = OtherAddress();
+  if (host.empty()) GTEST_SKIP() << "this machine has no address but loopback";
+  Exporter everywhere;
+  everywhere.AddPage("/debug/resources", [](const Query&) { return Document{.body = "secret"}; });
+  everywhere.AddPage("/targets", [](const Query&) { return Document{.body = "[]"}; });
+  ASSERT_TRUE(everywhere.Start("0.0.0.0:0").ok());
+  const std::string port = everywhere.address().substr(everywhere.address().rfind(':'));
+  EXPECT_EQ(Fetch("127.0.0.1" + port, "/debug/resources").body, "secret");
+  const Reply refused = Fetch(host + port, "/debug/resources");
+  EXPECT_EQ(refused.code, 403);
+  EXPECT_THAT(refused.body, Not(HasSubstr("secret")));
+  EXPECT_EQ(Fetch(host + port, "/debug/none").code, 403);
+  EXPECT_EQ(Fetch(host + port, "/targets").body, "[]");
 }
 
 TEST_F(ExporterTest, WithoutQuestionsItIsLiveAndNotReady) {

@@ -6,8 +6,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -52,6 +54,34 @@ TEST(ProcessTest, ResidentMemoryFollowsUse) {
   EXPECT_GT(Read("process_resident_memory_bytes"), before + 60e6) << block.size();
   EXPECT_GT(Read("process_virtual_memory_bytes"), 64e6);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // they have a heap of their own
+double Heap(const std::string& state) {
+  Page page;
+  CollectHeap(page);
+  const std::string text = page.Text(), series = "peermesh_heap_bytes{state=\"" + state + "\"} ";
+  const std::size_t at = text.find(series);
+  return at == std::string::npos ? -1 : std::strtod(text.c_str() + at + series.size(), nullptr);
+}
+
+TEST(ProcessTest, TheHeapTellsSmallPiecesFromLargeOnesAndBothFromWhatIsKept) {
+  const double in_use = Heap("in_use"), mapped = Heap("mapped");
+  ASSERT_GT(in_use, 0);
+  ASSERT_GE(mapped, 0);
+  std::vector<std::unique_ptr<char[]>> small;
+  for (int i = 0; i < 10'000; ++i) small.push_back(std::make_unique<char[]>(1000));
+  EXPECT_NEAR(Heap("in_use") - in_use, 10e6, 2e6);
+  auto large = std::make_unique<char[]>(64u << 20);
+  EXPECT_NEAR(Heap("mapped") - mapped, 64 << 20, 1 << 20);
+  const auto last = std::make_unique<char[]>(1000);  // so that nothing below goes to the kernel
+  const double free_before = Heap("free");
+  small.clear();
+  large.reset();
+  EXPECT_NEAR(Heap("free") - free_before, 10e6, 2e6);
+  EXPECT_NEAR(Heap("mapped"), mapped, 1 << 20) << "a large one goes back at once";
+}
+#endif
 
 TEST(ProcessTest, CpuTimeRises) {
   const double before = Read("process_cpu_seconds_total");

@@ -147,6 +147,15 @@ TEST_F(ResourcesTest, NothingThatAPeerChoseIsALabel) {
   EXPECT_THAT(Text(), Not(HasSubstr(".cc:"))) << "sites are in the verdicts";
 }
 
+TEST_F(ResourcesTest, TheLimitOfAKindIsToldAndMayChange) {
+  const std::string limit = "peermesh_resource_limit{kind=\"bounded\"}";
+  const ledger::Kind bounded = world_.books.Register(ledger::AtMost(7, ledger::Owned("bounded")));
+  EXPECT_EQ(Series().at(limit), 7);
+  world_.books.SetSoftLimit(bounded, 9);
+  EXPECT_EQ(Series().at(limit), 9);
+  EXPECT_EQ(Series().at("peermesh_resource_limit{kind=\"session\"}"), 0) << "any number";
+}
+
 TEST_F(ResourcesTest, TheLevelIsToldAsANumber) {
   world_.books.SetLevel(ledger::Level::kParanoid);
   EXPECT_EQ(Series().at("peermesh_ledger_level"), 3);

@@ -1,6 +1,8 @@
 #include "metrics/ledger/excess.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -62,6 +64,28 @@ TEST(KernelTest, SeesASocketAndAThread) {
   EXPECT_EQ(count("thread"), threads + 1);
   end.set_value();
   nobodys.join();
+}
+
+TEST(KernelTest, SaysWhoIsAtTheOtherEndOfASocket) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(OtherEndOf(listener), "0.0.0.0:0");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const int caller = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(::connect(caller, reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_EQ(OtherEndOf(caller), "127.0.0.1:" + std::to_string(ntohs(address.sin_port)));
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  EXPECT_EQ(OtherEndOf(pair[0]), "a program on this host");
+  const int fresh = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(OtherEndOf(fresh), "nobody");
+  for (const int open : {listener, caller, pair[0], pair[1], fresh}) ::close(open);
+  EXPECT_EQ(OtherEndOf(fresh), "nobody") << "closed";
 }
 
 TEST(KernelTest, KnowsDescriptorsByClass) {

@@ -53,7 +53,7 @@ class ApiBookingTest : public ApiTest {
       std::make_unique<Applications>(PeerFacts{IdOf(1), "self", "mesh"}, [this](node::Input input) {
         told_.With([&](auto& told) { told.push_back(std::move(input)); });
       });
-  PeersService peers_{[](const auto&) {}, 1};
+  PeersService peers_{[](const auto&) {}, [](const auto&) {}, 1};
 };
 
 TEST_F(ApiBookingTest, ASessionAndItsSubscriptionsBelongToItsStream) {

@@ -23,7 +23,7 @@ class WatchTest : public ApiTest {
           if (!turn_is_late_) return look(*node_);
           late_.With([&](auto& late) { late.push_back(std::move(look)); });
         },
-        7);
+        [this](node::Input fact) { facts_.With([&](auto& facts) { facts.push_back(fact); }); }, 7);
     Serve([this](const auto& stream) { service_->Take(stream); });
   }
   void TearDown() override { server_->Stop(); }
@@ -61,6 +61,7 @@ class WatchTest : public ApiTest {
   std::unique_ptr<PeersService> service_;
   std::atomic<bool> turn_is_late_{false};
   link::Watched<std::vector<Look>> late_;
+  link::Watched<std::vector<node::Input>> facts_;
 };
 
 TEST_F(WatchTest, ShowsChangesAndRemovesOnlyWhatItShowed) {

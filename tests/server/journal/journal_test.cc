@@ -78,7 +78,9 @@ std::vector<node::Input> EveryFact() {
       node::DeliverDone{SessionId{8}},
       node::RecordSigned{record},
       node::CredentialsRenewed{},
-      node::DrainRequested{Instant(12s)}};
+      node::DrainRequested{Instant(12s)},
+      node::PingAsked{RequestId{3}, "beta"},
+      node::Reconfigured{{.peer_bytes = limits::Rate::PerSecond(7, 8)}, {"seed:2"}}};
   const node::ControlFrame frames[] = {node::Heartbeat{1, 2, 3us, 4, 5},
                                        node::InterestSnapshot{6, true, false, {{"a.>", 100}}},
                                        node::InterestDelta{7, {{"b", 0}}, {"a.>"}},

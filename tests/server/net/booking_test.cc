@@ -1,5 +1,6 @@
 // Connections in the ledger: whose they are, and that nothing of them stays.
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -38,6 +39,27 @@ TEST_F(BookingTest, AConnectionBelongsToWhoeverItProvesToBe) {
             "peer beta (mfqwcyld) > connection test " + accepted.peer + " > stream Exchange");
   EXPECT_THAT(ledger::PathsOf(kConnectionFd), Each(StartsWith("peer beta (mfqwcyld) > ")));
   EXPECT_EQ(PathOf("ipv4:192.0.2.1:1"), "client of test > stream Exchange");
+}
+
+TEST_F(BookingTest, AsManyAreMeantToBeThereAsTheListenersTake) {
+  const ledger::Ledger& books = ledger::Ledger::Process();
+  ListenOptions options;
+  options.name = "one";
+  options.address = "127.0.0.1:0";
+  options.caps.max_connections = 300;
+  ASSERT_TRUE(acceptor_->Listen(options, [](Accepted) {}).ok());
+  options.name = "two";
+  options.caps.max_connections = 40;
+  ASSERT_TRUE(acceptor_->Listen(options, [](Accepted) {}).ok());
+  EXPECT_EQ(books.soft_limit(kConnection), 340u);
+  EXPECT_EQ(books.soft_limit(kHandedOverFd), 340u);
+  EXPECT_EQ(books.soft_limit(kConnectionFd), 680u);
+  options.caps.max_connections = 1u << 30;
+  acceptor_->SetCaps("two", options.caps);
+  EXPECT_EQ(books.soft_limit(kConnection), 300u + (1u << 30));
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_LE(books.soft_limit(kConnectionFd), limit.rlim_cur) << "no more than the system permits";
 }
 
 TEST_F(BookingTest, EverythingOfAConnectionEndsWithIt) {

@@ -31,13 +31,14 @@ Rule RuleOf(const pb::ControlFrame& frame) {
 }
 
 TEST(ControlTest, HeartbeatsComeBack) {
-  const node::Heartbeat sent{7, 6, Duration(1234), 5, 0xfeedfacecafebeefull};
+  const node::Heartbeat sent{7, 6, Duration(1234), 5, 0xfeedfacecafebeefull, true};
   const auto got = RoundTrip(sent);
   EXPECT_EQ(got.number, 7u);
   EXPECT_EQ(got.echo, 6u);
   EXPECT_EQ(got.echo_delay, Duration(1234));
   EXPECT_EQ(got.interest_generation, 5u);
   EXPECT_EQ(got.interest_hash, 0xfeedfacecafebeefull);
+  EXPECT_TRUE(got.asks);
 }
 
 TEST(ControlTest, AnAbsurdDelayIsCutToABound) {

@@ -114,7 +114,7 @@ TEST(ErrorsTest, ARequestThatNoRateEverLetsThroughIsNotToBeRepeated) {
 }
 
 TEST(ErrorsTest, EveryRefusalOfTheNodeHasAReasonAndOnlyRateLimitsHeal) {
-  for (int i = 1; i <= static_cast<int>(node::Refusal::kTooManyMatches); ++i) {
+  for (int i = 1; i <= static_cast<int>(node::Refusal::kNoAnswer); ++i) {
     SCOPED_TRACE(i);
     const auto refusal = static_cast<node::Refusal>(i);
     const RpcError error = Refused(refusal, "", std::chrono::seconds(1));

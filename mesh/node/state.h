@@ -1,0 +1,127 @@
+// What a node keeps of each link, peer, session and request under way. Private to mesh/node: plain
+// data, changed by Node::Impl alone.
+//
+// Bounds: links kMaxLinks, sessions kMaxSessions, subscribes and pings as in bounds.h; queues as in
+// mesh/flow.
+#ifndef PEERMESH_MESH_NODE_STATE_H_
+#define PEERMESH_MESH_NODE_STATE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "mesh/base/id.h"
+#include "mesh/base/time.h"
+#include "mesh/flow/outbox.h"
+#include "mesh/flow/pressure.h"
+#include "mesh/limits/gcra.h"
+#include "mesh/node/bounds.h"
+#include "mesh/node/frame.h"
+#include "mesh/node/input.h"
+#include "mesh/routing/numbering.h"
+
+namespace peermesh::node {
+
+struct Link {
+  LinkId id;
+  PeerId peer;
+  Direction direction = Direction::kInbound;
+  std::uint64_t epoch = 0;
+  std::uint64_t dial_count = 0;
+  Instant since{}, expires = kNever, replace_at = kNever;
+  Instant last_heard{}, next_heartbeat{};
+  bool suspected = false;
+  // Control lane.
+  std::deque<ControlFrame> control;
+  bool control_busy = false;
+  bool overrun = false;       // the other side does not read: the link goes at the next wake-up
+  bool snapshot_due = false;  // deltas did not fit the queue: all follows when it is empty
+  std::uint64_t heartbeats_sent = 0;
+  std::array<Instant, kHeartbeatMemory> heartbeat_sent_at{};
+  std::uint64_t heard_number = 0;
+  Instant heard_number_at{};
+  // Data lane.
+  bool data_busy = false;
+  bool marks_due = true;  // the next data frame begins with marks
+  bool marked = false;    // the first marks went out
+  bool ready = false;     // the other side confirmed the link
+  bool end_queued = false, end_sent = false, end_received = false;
+  bool farewell_sent = false, farewell_received = false;  // Goodbye{kReplaced}: all was read
+  std::uint64_t channels_seen = 0;  // bit per channel: some run of it arrived on this link
+  bool reading = false;             // a ReadNext is outstanding
+  std::optional<DataFrame> stash;   // came early: the older link must be read to its end first
+  // Their interest, as this link tells it.
+  bool told = false;             // a whole snapshot came over this link
+  bool staging = false;          // a snapshot is under way, or was asked for
+  std::vector<Interest> staged;  // its parts
+};
+
+struct Peer {
+  LinkId winner;                // the link that stays
+  LinkId loser;                 // on its way out; {} if none
+  LinkId sending;               // where data goes: one of the two
+  Instant replace_by = kNever;  // while there is a loser
+  flow::Outbox<flow::Run> outbox;
+  flow::Pressure pressure{kLinkQueueBytes};
+  Duration block{};                   // longest hold-back asked for by what is queued
+  routing::ChannelNumbers accounted;  // since interest_known
+  // Their interest.
+  std::uint64_t interest_generation = 0;
+  bool interest_known = false;
+  // Our interest, as they confirmed it.
+  std::uint64_t acked_generation = 0;
+  bool acked = false;
+  // Their data.
+  limits::Gcra message_rate, byte_rate;
+  std::uint64_t owed_messages = 0, owed_bytes = 0;  // read and not yet paid for
+  Instant grant_at = kNever;                        // reading waits until they can be
+  std::vector<SessionId> waits_for;                 // reading waits for these sessions
+  limits::Gcra pings;
+};
+
+struct Session {
+  PrincipalId principal;
+  std::map<std::uint32_t, Subscription> subscriptions;
+  flow::Outbox<flow::Delivery> outbox;
+  flow::Pressure pressure{kSessionQueueBytes};
+  Duration block{};
+  bool close_when_slow = false;
+  bool overmatched = false;  // a message matched too many of its subscriptions
+  bool closing = false;
+};
+
+struct Built {  // what one session gets of the batch at hand
+  flow::Delivery delivery;
+  std::uint64_t bytes = 0;  // of its items
+};
+
+struct Principal {
+  std::size_t sessions = 0;
+  limits::Gcra messages, bytes, subscribes;
+};
+
+struct PendingSubscribe {
+  RequestId request;
+  SessionId session;
+  std::vector<std::uint32_t> ids;
+  std::uint64_t generation = 0;
+  Instant deadline{};
+  std::set<PeerId> waiting;
+};
+
+struct PendingPing {
+  RequestId request;
+  PeerId peer;
+  LinkId link;
+  std::uint64_t number = 0;  // of the heartbeat that asks
+  Instant asked{};
+};
+
+}  // namespace peermesh::node
+
+#endif  // PEERMESH_MESH_NODE_STATE_H_
