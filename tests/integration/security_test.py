@@ -266,6 +266,8 @@ ALLOWED = {
     "/peermesh.v1.MessagingService/Exchange": APPLICATIONS,
     "/peermesh.v1.PeersService/ListPeers": APPLICATIONS | OPERATORS,
     "/peermesh.v1.PeersService/WatchPeers": APPLICATIONS | OPERATORS,
+    "/peermesh.v1.PeersService/GetPeer": APPLICATIONS | OPERATORS,
+    "/peermesh.v1.PeersService/PingPeer": APPLICATIONS | OPERATORS,
     "/peermesh.v1.AdminService/GetStatus": OPERATORS,
     "/peermesh.v1.AdminService/Drain": OPERATORS,
     "/peermesh.v1.AdminService/Reload": OPERATORS,
