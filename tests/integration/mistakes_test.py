@@ -98,6 +98,10 @@ class MistakesTest(harness.MeshTest):
 class Clocks(MistakesTest):
     """The wall clock is moved by libfaketime, which the others do not see."""
 
+    @classmethod
+    def set_up_mesh(cls):
+        cls.alpha = cls.mesh.start("alpha", config={"limits": {"handshakes": {"per_second": 2000, "burst": 2000}}})
+
     def setUp(self):
         self.need(FAKETIME, "faketime is not installed (deploy/install-deps test)", "clock wrong, at a start",
                   "clock wrong, when joining", "clock of the CA wrong, or its root has expired")
