@@ -30,6 +30,21 @@ TEST(AdmissionTest, ABurstIsTakenAndThenTheRate) {
   EXPECT_FALSE(Admits(admission, "a", At(milliseconds(1125))));
 }
 
+TEST(AdmissionTest, ChangedCapsCountForWhoComesAndLeaveTheOthers) {
+  Admission admission(Caps{3, 3, 10, limits::Rate::PerSecond(1, 3)});
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Admits(admission, "a", At(seconds(1))));
+  admission.SetCaps(Caps{2, 2, 10, limits::Rate::PerSecond(1, 3)});
+  EXPECT_EQ(admission.open(), 3u) << "nobody is sent away";
+  EXPECT_EQ(admission.TryAdmit("b", At(seconds(9))).refusal, Refusal::kTotal);
+  admission.SetCaps(Caps{100, 100, 10, limits::Rate::PerSecond(1, 3)});
+  EXPECT_EQ(admission.TryAdmit("a", At(seconds(1))).refusal, Refusal::kRate)
+      << "a rate that stays keeps its books";
+  admission.SetCaps(Caps{100, 100, 10, limits::Rate::PerSecond(1, 2)});
+  EXPECT_TRUE(Admits(admission, "a", At(seconds(1)))) << "one that changes begins full";
+  EXPECT_TRUE(Admits(admission, "a", At(seconds(1))));
+  EXPECT_EQ(admission.TryAdmit("a", At(seconds(1))).refusal, Refusal::kRate);
+}
+
 TEST(AdmissionTest, ARefusedConnectionTakesNothing) {
   Admission admission(Caps{1000, 1, 1000, limits::Rate::PerSecond(1, 2)});
   ASSERT_TRUE(Admits(admission, "a", At(seconds(1))));

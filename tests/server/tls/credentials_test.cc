@@ -329,6 +329,17 @@ TEST_F(CredentialsTest, ABadRotationChangesNothing) {
   EXPECT_EQ(Stream(beta->Dial(server_.address(), {})).Ping(), "beta");
 }
 
+TEST_F(CredentialsTest, ACertificateThatIsNotValidNowIsAMatterOfTheClock) {
+  const auto beta = mesh_.Enrolled("beta");
+  for (const auto when : {WallNow() - std::chrono::hours(3), WallNow() + std::chrono::hours(3)}) {
+    const auto certificate = mesh_.Issue(beta->key(), "beta", Role::kPeer, when);
+    const absl::Status rotated = beta->Rotate(certificate);
+    EXPECT_EQ(rotated.code(), absl::StatusCode::kOutOfRange) << rotated;
+    const auto created = Credentials::Create(beta->key(), certificate, mesh_.bundle(), {});
+    EXPECT_EQ(created.status(), rotated) << "said in the same words";
+  }
+}
+
 TEST_F(CredentialsTest, ARotationWithoutADescriptorChangesNothingAndMayBeRepeated) {
   const auto fresh = mesh_.Issue(alpha_->key(), "fresh");
   rlimit before{};
