@@ -89,7 +89,7 @@ ROWS = [
     overdue("handshake", 10, "server/link/peer_link.cc", ACCEPTED),
     overdue("http_request", 25, "metrics/export/exporter.cc"),
     overdue("transaction", 30, "server/store/sqlite.cc"),
-    overdue("fd_brief", 30, "server/child_ca.cc"),
+    overdue("fd_brief", 30, "server/peer/child_ca.cc"),
     # Of a write: due after 10 s, and a deadline has 5 s of grace.
     Row("timer", "leased", "overdue", 10 + 5 + SWEEPS, "server/link/stream.cc", PROCESS),
     overdue("ca_call", 30, "server/ca/token_service.cc", where="the CA"),

@@ -18,12 +18,15 @@ LEVELS = {
     "mesh/base": 0, "metrics/ledger": 0,
     "mesh/limits": 1, "mesh/flow": 1, "mesh/membership": 1, "mesh/overlay": 1, "mesh/broadcast": 1,
     "mesh/routing": 1, "mesh/discovery": 1, "mesh/dht": 1, "mesh/identity": 1,
+    "server/process": 1,
     "mesh/node": 2, "server/tls": 2, "server/store": 2, "server/config": 2,
     "server/wire": 3, "server/net": 3, "server/journal": 3, "metrics/export": 3,
     "server/link": 4,
     "server/driver": 5,
     "server/api": 6, "server/ca": 6,
-    "server": 7,
+    "server/observe": 7,
+    "server/peer": 8,
+    "server": 9,
 }
 # What these may include of ours, besides themselves and whatever their level allows on top of it.
 CLIENT_MAY = ("client", "mesh/base", "mesh/identity", "metrics/ledger", "server/tls", "protos")
