@@ -101,6 +101,8 @@ void Node::Impl::Finish(Instant now, Effects& out) {
 }
 
 void Node::Impl::NoteOwnPause(Instant now) {
+  // As it was after the last turn, whether or not somebody asked for it then.
+  ReadDeadlines();
   // Only a deadline of ours that was missed by far tells a pause of this process from silence of
   // others.
   if (slow_wake_ == kNever || now - slow_wake_ < kOwnPause) return;
@@ -146,8 +148,12 @@ Instant Node::Impl::SlowDeadline() const {
   return next;
 }
 
-Instant Node::Impl::NextWake() const {
+void Node::Impl::ReadDeadlines() const {
   if (std::exchange(deadlines_changed_, false)) slow_wake_ = SlowDeadline();
+}
+
+Instant Node::Impl::NextWake() const {
+  ReadDeadlines();
   if (sign_due_ || overrun_) return Instant{};  // at once
   Instant next = slow_wake_;
   for (const auto& [id, session] : sessions_) next = std::min(next, session.pressure.NextWake());

@@ -61,6 +61,7 @@ class Node::Impl {
   void Finish(Instant now, Effects& out);
   void NoteOwnPause(Instant now);
   Instant SlowDeadline() const;
+  void ReadDeadlines() const;
 
   // links.cc
   void On(Instant now, LinkUp& up, Effects& out);

@@ -49,8 +49,8 @@ class Concepts(harness.MeshTest):
 
     @classmethod
     def environment(cls):
-        return {"PATH": f"{harness.BIN}:{os.environ['PATH']}", "HOME": str(cls.mesh.dir), "LC_ALL": "C.UTF-8",
-                "PEERMESH_DATA_DIR": str(cls.alpha.dir), "no_proxy": "*"}
+        return {**harness.bare_environment(), "PATH": f"{harness.BIN}:{os.environ['PATH']}",
+                "HOME": str(cls.mesh.dir), "LC_ALL": "C.UTF-8", "PEERMESH_DATA_DIR": str(cls.alpha.dir), "no_proxy": "*"}
 
     def run_row(self, command):
         """Exit code and output, both streams, of the command in a shell; what it started in the background is ended."""

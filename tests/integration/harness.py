@@ -70,6 +70,11 @@ def wait_for(condition, seconds, what):
         pause.wait(0.01)
 
 
+def bare_environment():
+    """Where programs are and what sanitizers are told: all that a program of ours is to find in its environment."""
+    return {name: value for name, value in os.environ.items() if name == "PATH" or name.endswith("SAN_OPTIONS")}
+
+
 def let_pass(seconds):
     """For measurements over a span of time, never for synchronisation."""
     begin = time.monotonic()
@@ -356,8 +361,7 @@ class Peer:
         for flag, value in self.flags.items():
             for one in value if isinstance(value, (list, tuple)) else [value]:
                 words += ["--" + flag.replace("_", "-"), str(one)]
-        inherited = {name: os.environ[name] for name in os.environ if name == "PATH" or name.endswith("SAN_OPTIONS")}
-        environment = {**inherited, "HOME": str(self.mesh.dir), **(environment or {})}
+        environment = {**bare_environment(), "HOME": str(self.mesh.dir), **(environment or {})}
         if create:
             words.append("--create")
         if config is not None:

@@ -85,7 +85,7 @@ class Readme(unittest.TestCase):
         found = blocks(section("The first five minutes"))
         scripts = [content.replace("$source/build/bin", str(harness.BIN)).replace("7443", str(mesh))
                    .replace("9464", str(metrics)) for language, content in found if language == "sh"]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "TMPDIR": str(directory), "LC_ALL": "C.UTF-8",
+        environment = {**harness.bare_environment(), "HOME": str(directory), "TMPDIR": str(directory), "LC_ALL": "C.UTF-8",
                        "PEERMESH_CA_LISTEN": f"127.0.0.1:{ca}", "PEERMESH_METRICS_LISTEN": f"127.0.0.1:{metrics}",
                        "no_proxy": "*"}
         outputs = self.run_blocks(scripts, environment, directory)

@@ -473,6 +473,24 @@ TEST_F(ByHandTest, ALatePauseIsForgivenOnlyOnce) {
   EXPECT_TRUE(closed.contains(link)) << "now it is the peer";
 }
 
+// The facts alone decide: a journal's replay never asks when to wake, and must come to the same.
+TEST(DigestTest, AskingWhenToWakeChangesNothing) {
+  struct Life : ByHandTest {
+    explicit Life(bool asked) {
+      const LinkId link = Ready(larger);
+      for (int tenth = 1; tenth <= 30; ++tenth) {
+        now += 100ms;
+        Wake();
+        if (asked) node->NextWake();
+        if (tenth % 7 == 0) Handle(ControlIn{link, Heartbeat{}});
+      }
+    }
+    std::uint64_t Digest() const { return node->Digest(); }
+    void TestBody() override {}
+  };
+  EXPECT_EQ(Life(true).Digest(), Life(false).Digest());
+}
+
 class RateTest : public ByHandTest {
  protected:
   RateTest() : ByHandTest(Tight()) {}
