@@ -28,6 +28,7 @@
 #include "server/config/config.h"
 #include "server/config/logging.h"
 #include "server/config/value.h"
+#include "server/observe/audit.h"
 #include "server/process/notify.h"
 #include "server/tls/files.h"
 #include "server/tls/process.h"
@@ -133,10 +134,10 @@ std::string StatusLine(const ca::CaServer& server) {
 }
 
 // Until SIGTERM or SIGINT; keeps the own certificate fresh meanwhile.
-absl::Status ServeUntilSignal(ca::CaServer& server, Notifier& manager) {
+absl::Status ServeUntilSignal(ca::CaServer& server, const Audit& audit, Notifier& manager) {
   sigset_t mask;
   sigemptyset(&mask);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&mask, number);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&mask, number);
   const ledger::UniqueFd signals(signalfd(-1, &mask, SFD_CLOEXEC), ledger::kProcessFd,
                                  ledger::Scope{});
   if (!signals) return absl::InternalError("Signals cannot be read. Raise the open file limit.");
@@ -151,6 +152,10 @@ absl::Status ServeUntilSignal(ca::CaServer& server, Notifier& manager) {
     if (ready > 0 && wait[0].revents != 0) {
       signalfd_siginfo info{};
       if (read(signals.get(), &info, sizeof info) != sizeof info) break;
+      if (info.ssi_signo == SIGUSR1) {
+        audit.LogAll();
+        continue;
+      }
       if (info.ssi_signo != SIGHUP) break;
       manager.Reloading();
       kLog.Info(
@@ -196,6 +201,9 @@ int Serve(const Flags& flags, Duration lifetime, Notifier& manager) {
         WriteBootstrapTokens((*server)->socket(), flags.bootstrap_directory, flags.bootstrap_peers);
     if (!status.ok()) return Fail(absl::IsInvalidArgument(status) ? kUsage : kError, status);
   }
+  Audit audit(nullptr);
+  if (absl::Status status = audit.Start(flags.directory + "/suppressions"); !status.ok())
+    return Fail(kUsage, status);
   kLog.Info("serving", {{"mesh", (*server)->mesh_id()},
                         {"address", (*server)->address()},
                         {"socket", (*server)->socket()}});
@@ -204,9 +212,11 @@ int Serve(const Flags& flags, Duration lifetime, Notifier& manager) {
     return Fail(kError, absl::CancelledError("The parent process is gone. Start it again."));
   }
   manager.Ready(StatusLine(**server));
-  const absl::Status status = ServeUntilSignal(**server, manager);
+  const absl::Status status = ServeUntilSignal(**server, audit, manager);
   manager.Stopping(ca::kStopTime);
   (*server)->Stop();
+  audit.Stop();
+  audit.LogResidue();
   if (!status.ok()) return Fail(kError, status);
   kLog.Info("stopped");
   config::StopLogging();

@@ -115,7 +115,7 @@ std::string ChannelzHtml(const link::Channelz& channelz, std::string_view title)
 }
 
 std::string ChannelzJson(const link::Channelz& channelz) {
-  const Json json{{"schema", "peermesh.channelz.v1"},
+  const Json json{{"schema", "peermesh.debug.channelz.v1"},
                   {"servers", ToJson(channelz.servers)},
                   {"channels", ToJson(channelz.channels)}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -18,7 +18,7 @@ namespace peermesh {
 void AddChannelzPage(metrics::Exporter& exporter, std::string title);
 
 std::string ChannelzHtml(const link::Channelz& channelz, std::string_view title);
-std::string ChannelzJson(const link::Channelz& channelz);  // schema peermesh.channelz.v1
+std::string ChannelzJson(const link::Channelz& channelz);  // schema peermesh.debug.channelz.v1
 
 }  // namespace peermesh
 

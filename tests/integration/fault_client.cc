@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "client/peermesh.h"
-#include "fault_print.h"
 #include "faults.h"
 #include "metrics/ledger/auditor.h"
+#include "nlohmann/json.hpp"
 #include "server/tls/process.h"
 
 namespace peermesh {
@@ -36,6 +36,24 @@ std::set<std::string> Missing(const std::vector<ledger::Verdict>& verdicts) {
   return missing;
 }
 
+// One line of JSON for each that is confirmed, on standard error.
+void Print(const std::vector<ledger::Verdict>& verdicts) {
+  for (const ledger::Verdict& one : verdicts) {
+    if (one.state != ledger::State::kConfirmed) continue;
+    nlohmann::json line = {{"rule", ToString(one.rule)},
+                           {"tier", ToString(one.tier())},
+                           {"kind", one.kind},
+                           {"site", one.site},
+                           {"count", one.count},
+                           {"owner", one.owner},
+                           {"oldest_ms", one.oldest.count()}};
+    for (const ledger::Example& example : one.examples) {
+      line["examples"].push_back({{"scope", example.scope}, {"note", example.note}});
+    }
+    std::fprintf(stderr, "LEAK %s\n", line.dump().c_str());
+  }
+}
+
 int Main(const char* socket) {
   if (const absl::Status used = Use(socket); !used.ok()) {
     std::fprintf(stderr, "%s\n", std::string(used.message()).c_str());
@@ -50,10 +68,10 @@ int Main(const char* socket) {
     missing = Missing(auditor.verdicts());
     missing.erase("client_channel");
   }
-  faults::Print("fault_client", auditor.verdicts());
+  Print(auditor.verdicts());
   auditor.SweepAtExit();  // which clears what was no residue
   const auto verdicts = auditor.verdicts();
-  faults::Print("fault_client", verdicts);
+  Print(verdicts);
   return Missing(verdicts).empty() ? 0 : 1;
 }
 
