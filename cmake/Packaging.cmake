@@ -3,8 +3,9 @@
 #   cmake --build build --target deb        # build/peermesh_0.1.0-1_amd64.deb
 #
 # One package for a host: the peer, the CA, the command line; units, a configuration that says its defaults, manual
-# pages made from --help, rules for Prometheus, a dashboard, the public protos. Its files are the component `peermesh`,
-# laid out from the root and in no other installation; `cmake --install` has the programs alone.
+# pages and completions made by the programs, rules for Prometheus, a dashboard, the public protos. Its files are the
+# component `peermesh`, laid out from the root and in no other installation; `cmake --install` has the programs, their
+# manual and completions.
 #
 # The same sources make the same package: times are those of the release, not of the build.
 set(PEERMESH_RELEASE_DATE 2026-11-21)
@@ -16,24 +17,48 @@ set(deb ${PROJECT_SOURCE_DIR}/deploy/deb)
 set(made ${CMAKE_CURRENT_BINARY_DIR}/deb)
 configure_file(${deb}/changelog.in ${made}/changelog @ONLY)
 
-# page(PROGRAM SECTION "ONE LINE"): ${made}/PROGRAM.SECTION.gz
-set(pages)
-function(peermesh_manual_page program section line)
-  set(page ${made}/${program}.${section})
+# The manual and the completions: what the programs say of themselves, so neither can differ from them.
+set(man ${made}/man)
+set(daemon_pages)
+foreach(daemon peermeshd peermesh-ca)
+  list(APPEND daemon_pages
+    COMMAND ${PROJECT_SOURCE_DIR}/deploy/man/daemon-page $<TARGET_FILE:${daemon}> ${PROJECT_SOURCE_DIR}/deploy/man/${daemon}.8.in
+            ${PEERMESH_RELEASE_DATE} > ${man}/man8/${daemon}.8)
+endforeach()
+add_custom_command(
+  OUTPUT ${made}/manual.stamp
+  COMMAND ${CMAKE_COMMAND} -E rm -rf ${man}
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${man}/man1 ${man}/man8
+  COMMAND write_manual ${man}/man1 ${PEERMESH_RELEASE_DATE}
+  ${daemon_pages}
+  COMMAND gzip -9nr ${man}
+  COMMAND ${CMAKE_COMMAND} -E touch ${made}/manual.stamp
+  DEPENDS write_manual peermeshd peermesh-ca ${PROJECT_SOURCE_DIR}/deploy/man/daemon-page
+          ${PROJECT_SOURCE_DIR}/deploy/man/peermeshd.8.in ${PROJECT_SOURCE_DIR}/deploy/man/peermesh-ca.8.in
+  COMMENT "Making the manual"
+  VERBATIM)
+set(completions)
+# completion(SHELL FILE FOLDER PACKAGE_FOLDER): Debian has a folder of its own for what packages bring to zsh.
+function(peermesh_completion shell file folder package_folder)
+  set(script ${made}/completions/${shell}/${file})
   add_custom_command(
-    OUTPUT ${page}.gz
-    COMMAND ${deb}/manpage $<TARGET_FILE:${program}> ${section} ${PEERMESH_RELEASE_DATE} ${line} > ${page}
-    COMMAND gzip -9nf ${page}
-    DEPENDS ${program} ${deb}/manpage
-    COMMENT "Manual page of ${program}"
+    OUTPUT ${script}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${made}/completions/${shell}
+    COMMAND peermesh completion ${shell} > ${script}
+    DEPENDS peermesh
     VERBATIM)
-  set(pages ${pages} ${page}.gz PARENT_SCOPE)
-  install(FILES ${page}.gz DESTINATION usr/share/man/man${section} COMPONENT peermesh EXCLUDE_FROM_ALL)
+  set(completions ${completions} ${script} PARENT_SCOPE)
+  install(FILES ${script} DESTINATION share/${folder})
+  install(FILES ${script} DESTINATION usr/share/${package_folder} COMPONENT peermesh EXCLUDE_FROM_ALL)
 endfunction()
-peermesh_manual_page(peermesh 1 "messages between hosts without a broker")
-peermesh_manual_page(peermeshd 8 "a peer of a PeerMesh")
-peermesh_manual_page(peermesh-ca 8 "the issuing CA of a PeerMesh")
+peermesh_completion(bash peermesh bash-completion/completions bash-completion/completions)
+peermesh_completion(zsh _peermesh zsh/site-functions zsh/vendor-completions)
+peermesh_completion(fish peermesh.fish fish/vendor_completions.d fish/vendor_completions.d)
+add_custom_target(manual ALL DEPENDS ${made}/manual.stamp ${completions})
+install(DIRECTORY ${man}/ DESTINATION share/man)
+install(DIRECTORY ${man}/ DESTINATION usr/share/man COMPONENT peermesh EXCLUDE_FROM_ALL)
 
+set(logs)
 foreach(log changelog.gz=${PROJECT_SOURCE_DIR}/CHANGELOG.md changelog.Debian.gz=${made}/changelog)
   string(REGEX MATCH "^([^=]+)=(.+)$" found ${log})
   add_custom_command(
@@ -41,7 +66,7 @@ foreach(log changelog.gz=${PROJECT_SOURCE_DIR}/CHANGELOG.md changelog.Debian.gz=
     COMMAND gzip -9nc ${CMAKE_MATCH_2} > ${made}/${CMAKE_MATCH_1}
     DEPENDS ${CMAKE_MATCH_2}
     VERBATIM)
-  list(APPEND pages ${made}/${CMAKE_MATCH_1})
+  list(APPEND logs ${made}/${CMAKE_MATCH_1})
   install(FILES ${made}/${CMAKE_MATCH_1} DESTINATION usr/share/doc/peermesh COMPONENT peermesh EXCLUDE_FROM_ALL)
 endforeach()
 
@@ -53,7 +78,8 @@ install(TARGETS peermeshd peermesh-ca RUNTIME DESTINATION usr/bin COMPONENT peer
 peermesh_package_files(lib/systemd/system deploy/systemd/peermeshd.service deploy/systemd/peermesh-ca.service)
 peermesh_package_files(etc/peermesh ${deb}/peermesh.yaml)
 install(FILES ${deb}/peermesh-ca.default DESTINATION etc/default RENAME peermesh-ca COMPONENT peermesh EXCLUDE_FROM_ALL)
-peermesh_package_files(usr/share/doc/peermesh ${deb}/copyright docs/operations.md docs/concepts.md docs/errors.md)
+peermesh_package_files(usr/share/doc/peermesh ${deb}/copyright docs/operations.md docs/cli.md docs/concepts.md
+  docs/errors.md)
 install(FILES ${deb}/lintian-overrides DESTINATION usr/share/lintian/overrides RENAME peermesh
         COMPONENT peermesh EXCLUDE_FROM_ALL)
 peermesh_package_files(usr/share/peermesh/prometheus
@@ -92,7 +118,7 @@ include(CPack)
 
 add_custom_target(deb
   COMMAND ${CMAKE_COMMAND} -E env SOURCE_DATE_EPOCH=1795219200 ${CMAKE_CPACK_COMMAND} --config CPackConfig.cmake
-  DEPENDS peermesh peermeshd peermesh-ca ${pages}
+  DEPENDS peermesh peermeshd peermesh-ca manual ${logs}
   WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
   COMMENT "Making the Debian package"
   VERBATIM)

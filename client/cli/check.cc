@@ -271,8 +271,7 @@ void AddCheck(CLI::App& app, Context& context) {
   auto* command = group->get_subcommand("conn");
   command->footer(
       "CRITICAL: it cannot be reached, is not ready, is slow, or has too few links. WARNING: a "
-      "peer "
-      "that\ndid not leave has no link.");
+      "peer that did not leave has no link.");
   conn->warning = milliseconds(500);
   conn->critical = std::chrono::seconds(2);
   AddDuration(*command, "--warning", conn->warning, "Slower is WARNING (default 500ms)");
@@ -287,7 +286,7 @@ void AddCheck(CLI::App& app, Context& context) {
   command = group->get_subcommand("certs");
   command->footer(
       "Of seven days at least 33 hours are left when renewal works. The CA's own certificate is "
-      "known\nto the user of the peer, to root, and with --identity; WARNING at 90 days, CRITICAL "
+      "known to the user of the peer, to root, and with --identity; WARNING at 90 days, CRITICAL "
       "at 30.");
   certs->warning = hours(24);
   certs->critical = hours(2);

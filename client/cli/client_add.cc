@@ -119,8 +119,7 @@ absl::Status Add(Context& context, const AddOptions& options) {
 }  // namespace
 
 void AddClient(CLI::App& app, Context& context) {
-  auto* group =
-      app.add_subcommand("client", "Identities for applications on other hosts, where the CA runs");
+  auto* group = app.add_subcommand("client", "Make identities for applications, where the CA runs");
   group->require_subcommand(1);
   auto options = std::make_shared<AddOptions>();
   auto* add = group->add_subcommand("add", "Make a directory with a key, a certificate and the CA");

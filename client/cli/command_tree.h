@@ -1,5 +1,5 @@
-// The commands and options of the program, read from the parser itself: what completion knows can
-// not differ from what the program takes.
+// The commands and options of the program, read from the parser itself: what completion, --help and
+// the manual know can not differ from what the program takes.
 #ifndef PEERMESH_CLIENT_CLI_COMMAND_TREE_H_
 #define PEERMESH_CLIENT_CLI_COMMAND_TREE_H_
 
@@ -23,20 +23,33 @@ struct ValueKind {
 struct OptionModel {
   std::vector<std::string> names;  // "--format", "-o"; of an argument none
   std::string help;
+  std::string heading;     // among options: "Where the peer is"; empty for most
+  std::string value_name;  // "DURATION", "gap|block|close"; of an argument its name
   bool takes_value = false;
+  bool required = false;
+  bool repeats = false;
   ValueKind value;
 };
 
 struct CommandModel {
   std::string path;  // "peers show"; empty: the program
   std::string help;
+  std::string heading;  // among commands: "Messages"
+  std::string notes;    // paragraphs between empty lines; lines that begin with a blank stay lines
   std::vector<const CommandModel*> commands;  // into the same tree
+  bool needs_command = false;                 // one of these
   std::vector<OptionModel> options;
   std::vector<OptionModel> arguments;  // in order; the last may repeat
+
+  // "show" of "peers show".
+  std::string name() const { return path.substr(path.rfind(' ') + 1); }
+  // "peermesh peers ping [OPTIONS] PEER"
+  std::string Usage() const;
 };
 
 class CommandTree {
  public:
+  // From `app` on, which is the program or one of its commands.
   explicit CommandTree(const CLI::App& app);
   CommandTree(const CommandTree&) = delete;  // models point at each other
   CommandTree& operator=(const CommandTree&) = delete;

@@ -144,15 +144,16 @@ void AddConfig(CLI::App& app, Context& context) {
   group->require_subcommand(1);
   group->footer(
       "It is peermeshd that reads, with --check-config and --show-config: what is good here is "
-      "good "
-      "there.\nFlags come before the environment, the environment before the file, and the file "
+      "good there.\n\nFlags come before the environment, the environment before the file, and the "
+      "file "
       "before defaults.");
 
   auto checked = std::make_shared<ConfigOptions>();
   auto* check =
       group->add_subcommand("check", "Exit with 0 if a file and the environment are good");
   check->footer("Exit code 2 with line and reason if they are not.");
-  check->add_option("FILE", checked->file, "Such as /etc/peermesh/peermesh.yaml (default: none)");
+  check->add_option("FILE", checked->file,
+                    "Such as /etc/peermesh/peermesh.yaml (default: the environment alone)");
   check->callback([checked, &context] {
     context.needs_peer = false;
     context.command = [checked](Context& c) { return CheckConfig(c, *checked); };
@@ -162,8 +163,8 @@ void AddConfig(CLI::App& app, Context& context) {
   auto* show = group->add_subcommand("show", "Every setting with its value and where that is from");
   show->footer(
       "As YAML that is a configuration again. --running takes flags, environment and directory "
-      "from "
-      "the\nprocess of the peer, and the file as it is now: after a change, what a restart would "
+      "from the process of the peer, and the file as it is now: after a change, what a restart "
+      "would "
       "bring.");
   show->add_option("FILE", shown->file, "Of this file, and the environment here");
   show->add_flag("--running", shown->running, "Of the peer that runs on this host");

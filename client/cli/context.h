@@ -70,7 +70,10 @@ absl::Status FindPlace(Context& context);
 
 // One file each; adds the subcommands of a group and their actions.
 void AddUp(CLI::App& app, Context& context);
-void AddPeer(CLI::App& app, Context& context);   // status, drain, health, version
+void AddPeer(CLI::App& app, Context& context);  // status, health
+void AddReload(CLI::App& app, Context& context);
+void AddDrain(CLI::App& app, Context& context);
+void AddVersion(CLI::App& app, Context& context);
 void AddPeers(CLI::App& app, Context& context);  // peers
 void AddPeersShow(CLI::App& peers, Context& context);
 void AddPeersPing(CLI::App& peers, Context& context);

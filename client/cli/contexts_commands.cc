@@ -176,10 +176,9 @@ void AddContext(CLI::App& app, Context& context) {
   group->require_subcommand(1);
   group->footer(
       "The first of these that names a peer counts, and nothing is mixed: options (--socket, "
-      "--address,\n--data-dir, --run-dir), --context, the environment (PEERMESH_SOCKET, "
-      "PEERMESH_ADDRESS,\nPEERMESH_DATA_DIR, PEERMESH_RUN_DIR), PEERMESH_CONTEXT, \"peermesh "
-      "context "
-      "use\", the peer of this host.");
+      "--address, --data-dir, --run-dir), --context, the environment (PEERMESH_SOCKET, "
+      "PEERMESH_ADDRESS, PEERMESH_DATA_DIR, PEERMESH_RUN_DIR), PEERMESH_CONTEXT, \"peermesh "
+      "context use\", the peer of this host.");
   const auto command = [&](const char* name, const char* help,
                            std::function<absl::Status(Context&)> run) {
     auto* added = group->add_subcommand(name, help);
@@ -193,13 +192,13 @@ void AddContext(CLI::App& app, Context& context) {
   auto add = std::make_shared<AddOptions>();
   auto* adding = command("add", "Give a peer a name", [add](Context& c) { return Add(c, *add); });
   adding->footer(
-      "Where it is, say the options above: peermesh context add prod --address HOST:7443 "
-      "--identity "
-      "DIR");
-  adding->add_option("NAME", add->name, "A DNS label")->required();
-  adding->add_option("--description", add->description, "For people")->type_name("TEXT");
+      "Where it is, say the options that lead to a peer: --address and --identity, or --socket, "
+      "--data-dir, --run-dir and --ca-socket.");
+  adding->add_option("NAME", add->name, "Name of the context: a DNS label")->required();
+  adding->add_option("--description", add->description, "A few words for people")
+      ->type_name("TEXT");
   adding->add_flag("--use", add->use, "Use it from now on");
-  adding->add_flag("--replace", add->replace, "Even if there is one of that name");
+  adding->add_flag("--replace", add->replace, "Replace the one of that name, if there is one");
 
   auto quiet = std::make_shared<bool>();
   command("ls", "List contexts; * is the one in use", [quiet](Context& c) {

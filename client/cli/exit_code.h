@@ -27,14 +27,24 @@ enum ExitCode : int {
   kSignalled = 128,  // and more: 128 + the signal, as shells count
 };
 
-// The text for --help.
-inline constexpr std::string_view kExitCodes =
-    "Exit codes: 0 ok, 1 error, 2 usage, 3 cannot reach the peer, 4 denied, 5 not found, 6 "
-    "timeout,\n"
-    "7 unavailable or draining, 8 rate limited, 10 and 11 leaks suspected and confirmed, 128 + N "
-    "ended by signal N (130: ^C, 143: SIGTERM,\n"
-    "141: nobody reads the output any more). \"check\" has those of Nagios: 0 OK, 1 WARNING, 2 "
-    "CRITICAL, 3 UNKNOWN.";
+// What they mean, for --help and the manual.
+struct ExitCodeText {
+  std::string_view codes, meaning;
+};
+inline constexpr ExitCodeText kExitCodes[] = {
+    {"0", "ok"},
+    {"1", "error"},
+    {"2", "wrong usage"},
+    {"3", "cannot reach the peer"},
+    {"4", "denied"},
+    {"5", "not found"},
+    {"6", "timeout"},
+    {"7", "unavailable or draining"},
+    {"8", "rate limited"},
+    {"10", "leaks suspected"},
+    {"11", "leaks confirmed"},
+    {"128 + N", "ended by signal N: 130 ^C, 143 SIGTERM, 141 nobody reads the output any more"},
+};
 
 int ExitCodeOf(const absl::Status& status);
 

@@ -277,12 +277,12 @@ absl::Status Resources(Context& context, const ResourcesOptions& options) {
 void AddResources(CLI::App& app, Context& context) {
   auto options = std::make_shared<ResourcesOptions>();
   auto* command = app.add_subcommand("resources", "Show what the peer holds");
-  command
-      ->add_option("--by", options->by, "Group by kind, peer, site, scope; or each (default kind)")
+  command->add_option("--by", options->by, "How to group; each: not at all (default kind)")
       ->check(CLI::IsMember(Groupings()));
-  command->add_option("--kind", options->kind, "Of this kind only")->type_name("KIND");
-  AddDuration(*command, "--older", options->older, "At least so old");
-  command->add_flag("-w,--watch", options->watch, "Again every 2 s, until a signal ends it");
+  command->add_option("--kind", options->kind, "Only this kind")->type_name("KIND");
+  AddDuration(*command, "--older", options->older, "Only what is at least this old");
+  command->add_flag("-w,--watch", options->watch,
+                    "Show it again every 2 s, until a signal ends it");
   command->callback([options, &context] {
     context.command = [options](Context& c) { return Resources(c, *options); };
   });
@@ -295,10 +295,10 @@ void AddLeaks(CLI::App& app, Context& context) {
       app.add_subcommand("leaks", "Show which resources of the peer look leaked, and whose");
   leaks->footer(
       "A finding needs two sweeps, 4 s. \"proof\" cannot be wrong, \"strong\" is a broken "
-      "contract,\n"
-      "\"weak\" is statistics. A finding is suppressed, with a reason and until a day, by a line "
-      "in\n"
-      "the file \"suppressions\" of the data directory: KIND SITE RULE 2027-01-31 REASON");
+      "contract, \"weak\" is statistics. A finding is suppressed, with a reason and until a day, "
+      "by "
+      "a line in the file \"suppressions\" of the data directory:\n"
+      "  KIND SITE RULE 2027-01-31 REASON");
   leaks->require_subcommand(0, 1);
   leaks->callback([leaks, &context] {
     if (leaks->get_subcommands().empty()) context.command = [](Context& c) { return Leaks(c); };
@@ -319,7 +319,7 @@ void AddLeaks(CLI::App& app, Context& context) {
       leaks->add_subcommand("check", "Exit with 0 if nothing is found, 10 or 11 otherwise");
   check->footer(
       "10: suspected only, or by statistics. 11: confirmed, by proof or a broken contract.");
-  AddDuration(*check, "--soak", *soak, "Look at the end of so long (default: two sweeps)");
+  AddDuration(*check, "--soak", *soak, "Watch so long before judging (default: two sweeps)");
   check->callback(
       [soak, &context] { context.command = [soak](Context& c) { return Check(c, *soak); }; });
   auto level = std::make_shared<std::string>();

@@ -178,20 +178,6 @@ void AddPeer(CLI::App& app, Context& context) {
     context.command = [](Context& c) { return Status(c); };
   });
 
-  auto* drain = app.add_subcommand("drain", "Make the peer leave the mesh in good order and exit");
-  drain->footer(
-      "It returns when the process has ended, so that \"peermesh up\" may follow. A peer on "
-      "another\nhost is not waited for.");
-  auto grace = std::make_shared<Duration>();
-  auto* option = AddDuration(*drain, "--grace", *grace,
-                             "How long queues may take to empty (default 5s)", kLongestGrace);
-  auto no_wait = std::make_shared<bool>();
-  drain->add_flag("--no-wait", *no_wait, "Return at once, while it drains");
-  drain->callback([grace, option, no_wait, &context] {
-    const DrainOptions options{option->count() ? std::optional(*grace) : std::nullopt, !*no_wait};
-    context.command = [options](Context& c) { return Drain(c, options); };
-  });
-
   auto* health = app.add_subcommand("health", "Exit with 0 if the peer is serving");
   auto service = std::make_shared<std::string>();
   health->add_option("--service", *service,
@@ -201,7 +187,26 @@ void AddPeer(CLI::App& app, Context& context) {
   health->callback([service, wait, &context] {
     context.command = [service, wait](Context& c) { return Health(c, *service, *wait); };
   });
+}
 
+void AddDrain(CLI::App& app, Context& context) {
+  auto* drain = app.add_subcommand("drain", "Make the peer leave the mesh in good order and exit");
+  drain->footer(
+      "It returns when the process has ended, so that \"peermesh up\" may follow. A peer on "
+      "another host is not waited for.");
+  auto grace = std::make_shared<Duration>();
+  auto* option =
+      AddDuration(*drain, "--grace", *grace,
+                  "How long queues may take to empty (default 5s, at most 5m)", kLongestGrace);
+  auto no_wait = std::make_shared<bool>();
+  drain->add_flag("--no-wait", *no_wait, "Return at once, while it drains");
+  drain->callback([grace, option, no_wait, &context] {
+    const DrainOptions options{option->count() ? std::optional(*grace) : std::nullopt, !*no_wait};
+    context.command = [options](Context& c) { return Drain(c, options); };
+  });
+}
+
+void AddVersion(CLI::App& app, Context& context) {
   app.add_subcommand("version", "Print the version of this program")->callback([&context] {
     context.needs_peer = false;
     context.command = [](Context& c) {

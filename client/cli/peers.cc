@@ -160,12 +160,11 @@ void AddPeers(CLI::App& app, Context& context) {
   auto options = std::make_shared<PeersOptions>();
   auto* command = app.add_subcommand("peers", "Show who is in the mesh");
   command->require_subcommand(0, 1);
-  auto* peer =
-      command->add_option(kPeer, options->peer,
-                          "Only this one: name, id, or prefix of the id of at least 4 characters");
+  auto* peer = command->add_option(
+      kPeer, options->peer, "Only this one: name, id, or a prefix of the id, at least 4 long");
   command->add_flag("-w,--watch", options->watch,
-                    "Then every change; with --json one event a line. SIGTERM ends it with exit "
-                    "code 0");
+                    "Then every change; with --json one event a line. SIGTERM ends it with "
+                    "exit code 0");
   command->add_flag("-q,--quiet", options->quiet, "Print names alone");
   AddPeersShow(*command, context);
   AddPeersPing(*command, context);

@@ -177,13 +177,13 @@ void AddPeersPing(CLI::App& peers, Context& context) {
   auto* ping = peers.add_subcommand("ping", "Measure how long another peer takes to answer");
   ping->footer(
       "A heartbeat that asks for one back at once: the path from this peer to that one, without "
-      "what\nthe command line takes to reach this one. Exit code 0 if it answered at all, 6 or 7 "
-      "if "
-      "it did not.");
-  ping->add_option(kPeer, options->peer, "Name, id, or prefix of the id of at least 4 characters")
+      "what the command line takes to reach this one. Exit code 0 if it answered at all, 6 or 7 "
+      "if it did not.");
+  ping->add_option(kPeer, options->peer, "Name, id, or a unique prefix of the id, at least 4 long")
       ->required();
-  AddNumber(*ping, "--count", options->count, kMostMessages, "How often (default 4)");
-  AddDuration(*ping, "--interval", options->interval, "Between two of them (default 1s)");
+  AddNumber(*ping, "--count", options->count, kMostMessages, "How many times (default 4)");
+  AddDuration(*ping, "--interval", options->interval,
+              "Pause between two of them (default 1s, at least 10ms)");
   AddDuration(*ping, "--timeout", options->timeout,
               "How long to wait for each (default 5s, at most 5s)", kLongestTimeout);
   ping->callback([options, &context] {

@@ -90,9 +90,9 @@ void AddPeersShow(CLI::App& peers, Context& context) {
   auto* show = peers.add_subcommand("show", "Everything that is known of one peer");
   show->footer(
       "\"link\": the connections that stand, two while one replaces the other. \"interest\": what "
-      "the\napplications on it subscribe to. \"linked to\": whoever says to have a link to it; a "
-      "peer that\nis unreachable from here and linked to others is alive behind a broken path.");
-  show->add_option(kPeer, *name, "Name, id, or prefix of the id of at least 4 characters")
+      "the applications on it subscribe to. \"linked to\": whoever says to have a link to it; a "
+      "peer that is unreachable from here and linked to others is alive behind a broken path.");
+  show->add_option(kPeer, *name, "Name, id, or a unique prefix of the id, at least 4 long")
       ->required();
   show->callback(
       [name, &context] { context.command = [name](Context& c) { return Show(c, *name); }; });

@@ -207,7 +207,7 @@ void AddPub(CLI::App& app, Context& context) {
 
   auto pub = std::make_shared<PubOptions>();
   auto* command = app.add_subcommand("pub", "Publish a message, or many");
-  command->footer(std::string(kSignals) + std::string(kExitCodes));
+  command->footer(std::string(kSignals));
   command->add_option("SUBJECT", pub->subject, "Where to, such as orders.new")->required();
   command->add_flag("--lines", pub->lines,
                     "Every line of standard input, or of --file, is a message");
@@ -217,7 +217,8 @@ void AddPub(CLI::App& app, Context& context) {
   AddNumber(*command, "--rate", pub->rate, kFastestRate, "At most N messages a second");
   command
       ->add_option("--target", pub->target,
-                   "Only subscriptions on this peer: name, id, or unique prefix of at least 4")
+                   "Only subscriptions on this peer: name, id, or a unique prefix of the id, at "
+                   "least 4 long")
       ->type_name("PEER");
   finish(command, pub);
 
@@ -225,8 +226,7 @@ void AddPub(CLI::App& app, Context& context) {
   send->subject = "direct";
   auto* direct = app.add_subcommand("send", "Send a message to the applications on one peer");
   direct
-      ->add_option("PEER", send->target,
-                   "Name, id, or unique prefix of the id of at least 4 characters")
+      ->add_option("PEER", send->target, "Name, id, or a unique prefix of the id, at least 4 long")
       ->required();
   direct->add_option("--subject", send->subject, "Subject (default direct)");
   finish(direct, send);

@@ -6,8 +6,10 @@
 #include <string>
 #include <string_view>
 
+#include "client/cli/command_tree.h"
 #include "client/cli/context.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/help.h"
 #include "client/cli/interrupts.h"
 #include "client/cli/output.h"
 #include "client/cli/parse_error.h"
@@ -22,19 +24,21 @@ void AddGlobalOptions(CLI::App& app, Context& context) {
     return app.add_option(name, target, help)->type_name(type)->group("Where the peer is");
   };
   add("--data-dir", context.data_dir, "DIR",
-      "Data directory of the peer on this host (or PEERMESH_DATA_DIR)");
+      "Data directory of a peer on this host (or PEERMESH_DATA_DIR)");
   add("--run-dir", context.run_dir, "DIR", "Directory of its sockets (or PEERMESH_RUN_DIR)");
-  auto* socket = add("--socket", context.socket, "PATH", "Its socket (or PEERMESH_SOCKET)");
+  auto* socket =
+      add("--socket", context.socket, "PATH", "Its socket, and not --address (or PEERMESH_SOCKET)");
   add("--ca-socket", context.ca_socket, "PATH", "Socket of the CA, for token and client");
-  add("--address", context.address, "HOST:PORT", "A peer on another host (or PEERMESH_ADDRESS)")
+  add("--address", context.address, "HOST:PORT",
+      "Mesh port of a peer on another host (or PEERMESH_ADDRESS)")
       ->excludes(socket);
   add("--identity", context.identity, "DIR",
       "Directory made by \"peermesh client add\", for --address (or PEERMESH_IDENTITY)");
   add("--context", context.context_option, "NAME",
-      "A peer that has a name: \"peermesh context\" (or PEERMESH_CONTEXT)");
-  app.add_flag(
-      "--json", context.json,
-      "Print JSON with a \"schema\"; an error is {\"error\": {\"code\", \"reason\", \"message\"}}");
+      "A peer named by \"peermesh context add\" (or PEERMESH_CONTEXT)");
+  app.add_flag("--json", context.json,
+               "Print JSON for programs, with a \"schema\"; an error has \"code\", \"reason\" and "
+               "\"message\"");
 }
 
 absl::Status RunCommand(Context& context) {
@@ -77,41 +81,64 @@ int Fail(const absl::Status& status, bool json) {
   return code;
 }
 
-}  // namespace
+// Gives the commands that have none yet a heading in --help and in the manual.
+void Head(CLI::App& app, const char* heading) {
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    if (command->get_group() == "Subcommands") command->group(heading);
+}
 
-int Run(int argc, const char* const* argv) {
-  Context context;
-  CLI::App app(
-      "PeerMesh: messages between hosts without a broker.\n\n"
-      "  peermesh up --name alpha          start a peer, and a mesh with it\n"
-      "  peermesh token create             what another host needs to join\n"
-      "  peermesh sub 'hello.>'            print what arrives\n"
-      "  peermesh pub hello.world hi       publish\n",
-      "peermesh");
-  app.set_help_flag("-h,--help", "Print this and exit");
-  app.require_subcommand(1);
-  app.fallthrough();
-  app.footer(std::string(kExitCodes));
-  app.set_version_flag("--version", "peermesh " PEERMESH_VERSION, "Print the version and exit");
-  app.get_formatter()->column_width(34);
-  AddGlobalOptions(app, context);
+void AddCommands(CLI::App& app, Context& context) {
   AddUp(app, context);
   AddPeer(app, context);
+  AddReload(app, context);
+  AddDrain(app, context);
+  Head(app, "The peer of this host");
+  AddPub(app, context);
+  AddSub(app, context);
+  Head(app, "Messages");
   AddPeers(app, context);
-  AddLeaks(app, context);
+  AddToken(app, context);
+  AddClient(app, context);
+  Head(app, "The mesh");
   AddCheck(app, context);
+  AddLeaks(app, context);
+  Head(app, "Diagnosis");
   AddConfig(app, context);
   AddContext(app, context);
   AddErrors(app, context);
   AddCompletion(app, context);
   AddSnippet(app, context);
-  AddPub(app, context);
-  AddSub(app, context);
-  AddToken(app, context);
-  AddClient(app, context);
+  AddVersion(app, context);
+  Head(app, "Settings and tools");
+}
+
+}  // namespace
+
+void AddProgram(CLI::App& app, Context& context) {
+  app.name("peermesh");
+  app.description("PeerMesh: messages between hosts without a broker.");
+  app.set_help_flag("-h,--help", "Print this and exit");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.set_version_flag("--version", "peermesh " PEERMESH_VERSION, "Print the version and exit");
+  app.formatter_fn([](const CLI::App* of, const std::string&, CLI::AppFormatMode) {
+    const CommandTree tree(*of);
+    return HelpOf(tree.program());
+  });
+  AddGlobalOptions(app, context);
+  AddCommands(app, context);
+  app.footer(
+      "\"check\" has the exit codes of Nagios, and \"up\" those of peermeshd.\n\n"
+      "\"peermesh COMMAND --help\" describes a command, and \"man peermesh-COMMAND\" says more.");
   // -h everywhere but where a message may begin with it: a command takes its help flag from here
   // when it is added, and what a command does not know is asked of the program.
   app.set_help_flag("--help", "Print this and exit");
+}
+
+int Run(int argc, const char* const* argv) {
+  Context context;
+  CLI::App app;
+  AddProgram(app, context);
   if (argc == 2 && std::string_view(argv[1]) == "-h") {
     fmt::print("{}", app.help());
     return kOk;

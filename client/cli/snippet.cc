@@ -227,8 +227,7 @@ void AddSnippet(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("snippet", "Print a program that talks to this peer");
   command->footer(
       "It begins with what it needs and how it is run, and leads to the peer that this command "
-      "line "
-      "names:\npeermesh --context prod snippet python publish > publish.py");
+      "line names.");
   command->add_option("LANGUAGE", options->language, "python, go or node")
       ->required()
       ->check(CLI::IsMember(Languages()));

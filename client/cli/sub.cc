@@ -228,10 +228,9 @@ void AddSub(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("sub", "Print what arrives");
   command->footer(
       "\"Subscribed.\" on stderr says that from now on nothing is missed. With --json the payload "
-      "is base64.\n"
+      "is base64.\n\n"
       "^C ends it with exit code 130. SIGTERM and SIGHUP end it with 0, or with 143 and 129 if "
-      "--count\nis not reached.\n\n" +
-      std::string(kExitCodes));
+      "--count is not reached.");
   command
       ->add_option(
           "SUBJECT", options->subjects,

@@ -80,12 +80,12 @@ void AddUp(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("up", "Start the peer of this host");
   command->footer(
       "The peer returns to its mesh, joins one with --join, or creates one. It runs until it is "
-      "told to\n"
+      "told to "
       "stop: ^C, SIGTERM, or \"peermesh drain\".");
   command->add_option("--name", up->name, "Name of the peer (default: the host's)");
   command
       ->add_option("--join", up->join,
-                   "File with a join token, - for standard input (or PEERMESH_JOIN)")
+                   "File with a join token, - for standard input (or the token in PEERMESH_JOIN)")
       ->type_name("FILE");
   command->add_option("--listen", up->listen, "Address of the mesh port (default [::]:7443)")
       ->type_name("HOST:PORT");
@@ -106,7 +106,9 @@ void AddUp(CLI::App& app, Context& context) {
                    "Life of certificates that CA issues (default 7d)")
       ->type_name("DURATION");
   command->add_option("--config", up->config, "Configuration file")->type_name("FILE");
-  command->add_option("--ready-fd", up->ready_fd, "File descriptor told when the peer is ready")
+  command
+      ->add_option("--ready-fd", up->ready_fd,
+                   "Write a line of JSON to this file descriptor when the peer is ready")
       ->type_name("N");
   command->add_option("--log-level", up->log_level, "trace, debug, info, warning or error");
   command->add_option("--log-format", up->log_format, "text or json");

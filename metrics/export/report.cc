@@ -65,7 +65,7 @@ std::string Text(const Json& json) {
 
 std::string ResourcesJson(const ledger::Snapshot& snapshot,
                           const std::vector<ledger::Verdict>& verdicts, ledger::Time now) {
-  Json json{{"schema", "peermesh.resources.v1"},
+  Json json{{"schema", "peermesh.debug.resources.v1"},
             {"sweeps", snapshot.sweeps},
             {"violations", snapshot.violations},
             {"descriptors",
@@ -82,7 +82,7 @@ std::string ResourcesJson(const ledger::Snapshot& snapshot,
 }
 
 std::string ListingJson(const ledger::Listing& listing, const ledger::ListingOptions& options) {
-  Json json{{"schema", "peermesh.listing.v1"},
+  Json json{{"schema", "peermesh.debug.listing.v1"},
             {"by", ToString(options.by)},
             {"older_seconds", Seconds(options.older)},
             {"left_off", listing.left_off}};
@@ -104,7 +104,7 @@ std::string ListingJson(const ledger::Listing& listing, const ledger::ListingOpt
 }
 
 std::string DescriptorsJson(const ledger::KernelReading& reading) {
-  Json json{{"schema", "peermesh.fds.v1"}, {"limit", reading.descriptor_limit}};
+  Json json{{"schema", "peermesh.debug.fds.v1"}, {"limit", reading.descriptor_limit}};
   json["descriptors"] = Json::array();
   for (const ledger::Descriptor& one : reading.descriptors) {
     json["descriptors"].push_back({{"number", one.number},
@@ -116,7 +116,7 @@ std::string DescriptorsJson(const ledger::KernelReading& reading) {
 }
 
 std::string ThreadsJson(const ledger::KernelReading& reading) {
-  Json json{{"schema", "peermesh.threads.v1"}};
+  Json json{{"schema", "peermesh.debug.threads.v1"}};
   json["threads"] = Json::array();
   for (const ledger::Task& one : reading.threads)
     json["threads"].push_back({{"id", one.id}, {"name", one.name}, {"claimed", one.claimed}});

@@ -12,12 +12,13 @@
 
 namespace peermesh::metrics {
 
-// {"schema": "peermesh.resources.v1", "kinds": [...], "verdicts": [...], "descriptors": {...}}
+// {"schema": "peermesh.debug.resources.v1", "kinds": [...], "verdicts": [...], "descriptors":
+// {...}}
 std::string ResourcesJson(const ledger::Snapshot& snapshot,
                           const std::vector<ledger::Verdict>& verdicts, ledger::Time now);
-// {"schema": "peermesh.listing.v1", ...}
+// {"schema": "peermesh.debug.listing.v1", ...}
 std::string ListingJson(const ledger::Listing& listing, const ledger::ListingOptions& options);
-// {"schema": "peermesh.fds.v1", ...}, {"schema": "peermesh.threads.v1", ...}
+// {"schema": "peermesh.debug.fds.v1", ...}, {"schema": "peermesh.debug.threads.v1", ...}
 std::string DescriptorsJson(const ledger::KernelReading& reading);
 std::string ThreadsJson(const ledger::KernelReading& reading);
 

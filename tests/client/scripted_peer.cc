@@ -75,6 +75,11 @@ struct ScriptedPeer::Services {
       if (!peer.on_drain) return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no script");
       return peer.on_drain(*request);
     }
+    grpc::Status Reload(grpc::ServerContext*, const v1::ReloadRequest*,
+                        v1::ReloadResponse* response) override {
+      if (!peer.on_reload) return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "no script");
+      return peer.on_reload(*response);
+    }
     ScriptedPeer& peer;
   };
 

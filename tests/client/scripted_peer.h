@@ -80,6 +80,7 @@ class ScriptedPeer {
   std::function<grpc::Status(WatchStream&)> on_watch;
   std::function<grpc::Status(v1::GetStatusResponse&)> on_status;
   std::function<grpc::Status(const v1::DrainRequest&)> on_drain;
+  std::function<grpc::Status(v1::ReloadResponse&)> on_reload;
 
   explicit ScriptedPeer(std::string socket);
   ~ScriptedPeer();

@@ -1,7 +1,9 @@
 """compose.yaml, the Dockerfile and what they name agree with each other and with the programs. Nothing is built here:
 image_test.py does that, and runs it."""
 
+import json
 import os
+import pathlib
 import re
 import stat
 import subprocess
@@ -9,6 +11,7 @@ import tempfile
 import unittest
 
 import compose_file
+import debian
 import harness
 
 try:
@@ -59,8 +62,11 @@ class Compose(unittest.TestCase):
                 if word.startswith("--"):
                     self.assertIn(word, help_of(program).split() + re.findall(r"--[\w-]+", help_of(program)), name)
         test = self.services["ca"]["healthcheck"]["test"]
-        self.assertEqual(test[:2], ["CMD", "peermesh"])
-        self.assertIn("--ca-socket", help_of("peermesh"))
+        self.assertEqual(test, ["CMD", "peermesh", "token", "ls"])
+        ca = self.services["ca"]
+        default = compose_file.image_environment()["PEERMESH_DATA_DIR"]
+        self.assertEqual(ca["environment"]["PEERMESH_CA_DATA_DIR"], f"{default}/ca", "where peermesh looks for one")
+        self.assertIn(f"ca:{default}", ca["volumes"])
 
     def test_each_peer_has_a_token_of_its_own(self):
         words = self.services["ca"]["command"]
@@ -102,9 +108,26 @@ class Compose(unittest.TestCase):
                 else:
                     used.add(source)
         self.assertEqual(used, set(self.file["volumes"]))
+
+    def test_one_service_makes_the_image_of_all(self):
+        """Four would compile it four times, or race for its name."""
+        self.assertEqual([name for name, service in self.services.items() if "build" in service], ["ca"])
+        build = self.services["ca"]["build"]
+        self.assertTrue((compose_file.DEPLOY / build["context"] / build["dockerfile"]).is_file())
         for name in ("ca", *compose_file.PEERS):
-            build = self.services[name]["build"]
-            self.assertTrue((compose_file.DEPLOY / build["context"] / build["dockerfile"]).is_file())
+            self.assertEqual((self.services[name]["image"], self.services[name]["pull_policy"]), ("peermesh:local", "never"))
+
+    def test_no_volume_is_without_a_name(self):
+        """`down` would leave it behind for ever."""
+        declared = json.loads(dict(compose_file.final_stage())["VOLUME"])
+        for name in ("ca", *compose_file.PEERS):
+            service = self.services[name]
+            held = [volume.split(":")[1] for volume in service["volumes"]] + [one.split(":")[0] for one in service["tmpfs"]]
+            self.assertLessEqual(set(declared), set(held), name)
+
+    def test_the_project_has_a_name_that_every_compose_reads(self):
+        self.assertNotIn("name", self.file, "compose 1.29 refuses it")
+        self.assertEqual((compose_file.DEPLOY / ".env").read_text(), "COMPOSE_PROJECT_NAME=peermesh\n")
 
     def test_no_container_has_rights_it_does_not_need(self):
         for name in ("ca", *compose_file.PEERS):
@@ -139,11 +162,29 @@ class Dockerfile(unittest.TestCase):
         self.assertIn(("ARG", f"VERSION={version}"), self.final)
 
     def test_what_it_copies_is_there(self):
+        ignored = (compose_file.ROOT / ".dockerignore").read_text().splitlines()
+        self.assertIn("*", ignored)
         for name, rest in compose_file.instructions():
             words = rest.split()
             if name == "COPY" and not words[0].startswith("--from"):
                 self.assertTrue((compose_file.ROOT / words[0]).exists(), words[0])
+                self.assertIn(f"!{words[0]}", ignored, "the context must have it")
         self.assertTrue(os.stat(compose_file.DEPLOY / "image-root").st_mode & stat.S_IXUSR)
+
+    def test_what_it_copies_is_enough_to_compile(self):
+        """Every file that a rule names: a dry run of the build. What only an #include names is in the same folders."""
+        place = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        stage = compose_file.instructions()
+        first, second = (i for i, (name, _) in enumerate(stage) if name == "FROM" and i < len(stage) - len(self.final))
+        for source, target in (rest.split() for name, rest in stage[first:second] if name == "COPY"):
+            source, target = compose_file.ROOT / source, place / "source" / target
+            target = target / source.name if target.name == "." or target == place / "source" else target
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source)
+        for words in (["cmake", "-S", place / "source", "-B", place / "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+                       "-DPEERMESH_TESTS=OFF"], ["ninja", "-C", place / "build", "-n", *debian.PROGRAMS]):
+            done = subprocess.run(words, capture_output=True, text=True, timeout=50)
+            self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr)
 
     def test_what_it_compiles_is_what_it_contains(self):
         text = (compose_file.DEPLOY / "Dockerfile").read_text()

@@ -10,6 +10,7 @@ import harness
 
 BUILD = pathlib.Path(os.environ["PEERMESH_BUILD"])
 PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+PROGRAMS = ("peermesh", "peermeshd", "peermesh-ca")
 # What mmdebstrap and apt say when a mirror cannot be had, as opposed to a package.
 UNREACHABLE = ("Temporary failure", "Could not connect", "Could not resolve", "Failed to fetch", "Unable to connect",
                "Network is unreachable")
@@ -34,6 +35,15 @@ def package():
 
 def depends(deb):
     return [word.split()[0] for word in run("dpkg-deb", "-f", deb, "Depends").split(", ")]
+
+
+def libraries_packages():
+    """The packages that have what the programs are linked with."""
+    programs = [harness.BIN / name for name in PROGRAMS]
+    paths = {line.split("=>")[1].split()[0] for line in run("ldd", *programs).splitlines() if "=> /" in line}
+    names = {prefix + one.removeprefix("/usr") for one in paths for prefix in ("", "/usr")}  # /lib is a link, dpkg knows one
+    done = subprocess.run(["dpkg-query", "-S", *sorted(names)], capture_output=True, text=True)
+    return sorted({line.split(":")[0] for line in done.stdout.splitlines()})
 
 
 def missing():

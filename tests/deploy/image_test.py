@@ -44,15 +44,6 @@ def run(*words, seconds=600, **options):
     return done.stdout
 
 
-def libraries_packages():
-    """The packages that have what the programs are linked with."""
-    programs = [harness.BIN / name for name in ("peermesh", "peermeshd", "peermesh-ca")]
-    paths = {line.split("=>")[1].split()[0] for line in run("ldd", *programs).splitlines() if "=> /" in line}
-    names = {prefix + one.removeprefix("/usr") for one in paths for prefix in ("", "/usr")}  # /lib is a link, dpkg knows one
-    done = subprocess.run(["dpkg-query", "-S", *sorted(names)], capture_output=True, text=True)
-    return sorted({line.split(":")[0] for line in done.stdout.splitlines()})
-
-
 class Image:
     """Built once; `root` is its file system, `config` what an engine would read."""
 
@@ -60,11 +51,10 @@ class Image:
         self.place = place
         self.words = ["buildah", "--root", place / "storage", "--runroot", place / "runroot", "--storage-driver", "vfs"]
         self.environment = {**PATH, "HOME": str(place), "BUILDAH_ISOLATION": "chroot", "TMPDIR": str(place)}
-        debian.make(place / "base.tar", libraries_packages())
+        debian.make(place / "base.tar", debian.libraries_packages())
         self.commit_binaries()
         self.buildah("bud", "--pull-never", "--isolation", "chroot", "--format", "docker", "--quiet",
                      "--build-arg", "BINARIES=localhost/binaries", "--build-arg", "REVISION=test",
-                     "--ignorefile", compose_file.DEPLOY / "Dockerfile.dockerignore",
                      "-f", compose_file.DEPLOY / "Dockerfile", "-t", "localhost/peermesh", compose_file.ROOT)
         self.config = json.loads(self.buildah("inspect", "--type", "image", "localhost/peermesh"))["Docker"]["config"]
         self.container = self.buildah("from", "--pull-never", "localhost/peermesh").strip()
@@ -80,7 +70,7 @@ class Image:
     def commit_binaries(self):
         made = self.buildah("from", "scratch").strip()
         self.buildah("add", "--quiet", made, self.place / "base.tar", "/")
-        for name in ("peermesh", "peermeshd", "peermesh-ca"):
+        for name in debian.PROGRAMS:
             stripped = self.place / name
             run("strip", "-o", stripped, harness.BIN / name)
             self.buildah("copy", "--quiet", made, stripped, f"/built/usr/bin/{name}")

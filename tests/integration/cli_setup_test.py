@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import unittest
 
 import harness
 
@@ -152,18 +153,57 @@ class Setup(harness.MeshTest):
             with self.subTest(words):
                 self.assertEqual(self.complete(*words), offered)
 
-    def test_scripts_of_other_shells_are_read_by_them(self):
-        missing = []
-        for shell in ("zsh", "fish"):
-            script = self.run_cli("completion", shell).stdout
-            self.assertIn("ping", script)
-            if not shutil.which(shell):
-                missing.append(shell)
-                continue
-            done = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True, timeout=SECONDS)
-            self.assertEqual((done.returncode, done.stderr), (0, ""))
-        if missing:
-            self.skipTest(f"not installed: {', '.join(missing)}")
+    def offered_by_zsh(self, line):
+        """What a real, interactive zsh lists below the line when Tab is pressed."""
+        folder = self.mesh.dir / "zsh"
+        folder.mkdir(exist_ok=True)
+        (folder / "_peermesh").write_text(self.run_cli("completion", "zsh").stdout)
+        # Every candidate goes through compadd: they are written down there instead of being shown.
+        (folder / ".zshrc").write_text(
+            f"fpath=({folder} $fpath)\nautoload -Uz compinit\ncompinit -u -d {folder}/dump\nPS1='ready> '\n"
+            'compadd() { local -a found; builtin compadd -O found "$@"; print -rl -- $found >> $ZDOTDIR/offered; builtin compadd "$@" }\n')
+        offered = folder / "offered"
+        offered.write_text("")
+        script = ("zmodload zsh/zpty zsh/zselect; zpty shell zsh -i; zpty -r -m shell out '*ready> *'; "
+                  "zpty -w -n shell \"$1\"$'\\t'; zpty -w -n shell $'\\C-e \\C-k\\C-u'; "
+                  "zpty -w shell 'print finished > $ZDOTDIR/finished'; "
+                  "for i in {1..500}; do [[ -s $ZDOTDIR/finished ]] && break; zpty -r -t shell out; zselect -t 2; done; zpty -d shell")
+        (folder / "finished").unlink(missing_ok=True)
+        done = subprocess.run(["zsh", "-f", "-c", script, "zsh", line], capture_output=True, text=True,
+                              timeout=SECONDS, cwd=self.mesh.dir, env=self.shell_environment(ZDOTDIR=str(folder), TERM="xterm"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return sorted(set(offered.read_text().split("\n")) - {""})
+
+    def offered_by_fish(self, line):
+        script = self.mesh.dir / "peermesh.fish"
+        script.write_text(self.run_cli("completion", "fish").stdout)
+        done = subprocess.run(["fish", "--no-config", "-c", f"source {script}; complete -C $argv[1]", line], capture_output=True,
+                              text=True, timeout=SECONDS, cwd=self.mesh.dir, env=self.shell_environment(TERM="xterm"))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return sorted({row.split("\t")[0] for row in done.stdout.splitlines()})
+
+    def shell_environment(self, **variables):
+        return {"PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", "HOME": str(self.mesh.dir), "LC_ALL": "C.UTF-8",
+                "XDG_CONFIG_HOME": str(self.config), "PEERMESH_DATA_DIR": str(self.alpha.dir), **variables}
+
+    def check_shell(self, offered_by):
+        self.addCleanup(shutil.rmtree, self.config, ignore_errors=True)
+        self.run_cli("context", "add", "one", "--data-dir", self.alpha.dir)
+        for line, offered in (("peermesh pe", ["peers"]), ("peermesh check ", ["certs", "conn", "leaks"]),
+                              ("peermesh check conn --format ", ["json", "nagios", "prometheus"]),
+                              ("peermesh sub a --on-overflow b", ["block"]), ("peermesh peers --wat", ["--watch"]),
+                              ("peermesh peers ping ", ["alpha", "beta"]), ("peermesh context use ", ["one"]),
+                              ("peermesh rel", ["reload"]), ("peermesh --json peers show b", ["beta"])):
+            with self.subTest(line):
+                self.assertEqual(offered_by(line), offered)
+
+    @unittest.skipIf(shutil.which("zsh") is None, "zsh is not installed")
+    def test_zsh_completes_the_same(self):
+        self.check_shell(self.offered_by_zsh)
+
+    @unittest.skipIf(shutil.which("fish") is None, "fish is not installed")
+    def test_fish_completes_the_same(self):
+        self.check_shell(self.offered_by_fish)
 
     # Programs in other languages.
 
@@ -213,6 +253,30 @@ class Setup(harness.MeshTest):
             file = self.snippet("go", program, self.mesh.dir)
             done = subprocess.run(["gofmt", "-l", file], capture_output=True, text=True, timeout=SECONDS)
             self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
+
+    @unittest.skipIf(any(shutil.which(tool) is None for tool in ("go", "protoc-gen-go", "protoc-gen-go-grpc")),
+                     "go, protoc-gen-go and protoc-gen-go-grpc are not installed")
+    def test_the_go_programs_work_as_printed(self):
+        programs = {}
+        for program in ("publish", "subscribe"):
+            directory = self.mesh.dir / f"go-{program}"
+            directory.mkdir()
+            text = self.snippet("go", program, directory, "--data-dir", self.beta.dir).rename(directory / "main.go").read_text()
+            steps = "".join(line.removeprefix("//\t") for line in text.splitlines(keepends=True) if line.startswith("//\t"))
+            steps = steps[:steps.rindex("\n", 0, -1)]  # all but the last, which runs it
+            done = subprocess.run(["bash", "-ec", steps + "\ngo build -o program ."], cwd=directory, capture_output=True, text=True,
+                                  timeout=100)
+            if re.search("no such host|connection refused|i/o timeout", done.stderr):
+                self.skipTest("Go's modules cannot be fetched")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            programs[program] = directory / "program"
+        with subprocess.Popen([programs["subscribe"], "snippet.>"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reading:
+            self.addCleanup(reading.kill)
+            self.assertEqual(reading.stderr.readline(), "subscribed\n")
+            done = subprocess.run([programs["publish"], "snippet.go"], input="hi\n", capture_output=True, text=True, timeout=SECONDS)
+            self.assertEqual((done.returncode, done.stderr), (0, "published 1 messages\n"))
+            self.assertEqual(reading.stdout.readline(), "hi\n")
+            reading.kill()
 
 
 if __name__ == "__main__":

@@ -69,6 +69,22 @@ class Reload(harness.MeshTest):
         self.assertTrue(status.HasField("last_reload_time"))
         self.assertEqual(status.last_reload_error, "")
 
+    def test_a_command_does_the_same(self):
+        self.write({**self.config, "drain_timeout": "8s", "advertise": ["elsewhere.example:1"]})
+        done = self.mesh.cli("reload")
+        self.assertRegex(done.stdout, r"(?m)^drain_timeout +5s +8s +now$")
+        self.assertRegex(done.stdout, r"(?m)^advertise +\[\] +\[elsewhere\.example:1\] +after a restart$")
+        self.assertRegex(done.stderr, r"1 setting changed; 1 setting needs a restart; \d+ settings as before\.")
+        self.write({"lisen": 1})
+        done = self.mesh.cli("reload", "--json", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(json.loads(done.stdout)["error"]["reason"], "RELOAD_REFUSED")
+        self.assertIn("lisen", done.stderr)
+        self.write(self.config)
+        report = json.loads(self.mesh.cli("reload", "--json").stdout)
+        self.assertEqual(report["schema"], "peermesh.reload.v1")
+        self.assertEqual(report["changed"], [{"setting": "drain_timeout", "oldValue": "8s", "newValue": "5s"}])
+
     def test_a_flag_stays_stronger_than_the_file(self):
         changed, restart = self.reload({**self.config, "log": {"level": "error"}})  # --log-level debug
         self.assertEqual((changed, restart), ({}, {}))

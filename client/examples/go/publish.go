@@ -1,6 +1,7 @@
 // Publishes every line of standard input, in batches.
 //
-// Needs Go 1.19, protoc, protoc-gen-go and protoc-gen-go-grpc. In an empty directory with this file as main.go:
+// Needs protoc, protoc-gen-go, protoc-gen-go-grpc and Go, as recent as google.golang.org/grpc wants it. In an empty directory
+// with this file as main.go:
 //
 //	mkdir api && protoc -I /usr/share/peermesh/protos --go_out=api --go_opt=module=peermesh.dev/api \
 //	  --go-grpc_out=api --go-grpc_opt=module=peermesh.dev/api \

@@ -175,10 +175,10 @@ TEST_F(DebugPagesTest, EveryPageHasAFormForPrograms) {
   world_.LeakTimers(1, "beta", "");
   world_.Pass(10s);
   const std::pair<const char*, const char*> pages[] = {
-      {"/debug/resources?format=json", "peermesh.resources.v1"},
-      {"/debug/resources?by=each&format=json", "peermesh.listing.v1"},
-      {"/debug/fds?format=json", "peermesh.fds.v1"},
-      {"/debug/threads?format=json", "peermesh.threads.v1"}};
+      {"/debug/resources?format=json", "peermesh.debug.resources.v1"},
+      {"/debug/resources?by=each&format=json", "peermesh.debug.listing.v1"},
+      {"/debug/fds?format=json", "peermesh.debug.fds.v1"},
+      {"/debug/threads?format=json", "peermesh.debug.threads.v1"}};
   for (const auto& [path, schema] : pages) {
     const Reply reply = Fetch(exporter_.address(), path);
     EXPECT_THAT(reply.head, HasSubstr("Content-Type: application/json")) << path;

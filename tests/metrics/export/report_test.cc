@@ -37,7 +37,7 @@ TEST_F(ReportTest, AVerdictComesWithAllItsEvidence) {
   world_.LeakTimers(4, "beta", "heartbeat");
   world_.Pass(20s);
   const Json report = Report();
-  EXPECT_EQ(report["schema"], "peermesh.resources.v1");
+  EXPECT_EQ(report["schema"], "peermesh.debug.resources.v1");
   EXPECT_EQ(report["sweeps"], 10);
   ASSERT_EQ(report["verdicts"].size(), 1u);
   const Json& verdict = report["verdicts"][0];
@@ -130,7 +130,7 @@ TEST_F(ReportTest, AListingLeavesOutWhatAGroupHasSeveralOf) {
   world_.LeakSession("edge-app");
   const ledger::ListingOptions options{.by = ledger::GroupBy::kOwner, .older = 0s, .limit = 1};
   const Json listing = Parse(ListingJson(List(world_.books, options), options));
-  EXPECT_EQ(listing["schema"], "peermesh.listing.v1");
+  EXPECT_EQ(listing["schema"], "peermesh.debug.listing.v1");
   EXPECT_EQ(listing["by"], "peer");
   EXPECT_EQ(listing["left_off"], 1);
   ASSERT_EQ(listing["rows"].size(), 1u);
@@ -144,13 +144,13 @@ TEST_F(ReportTest, DescriptorsAndThreadsAreJsonWhateverTheyAreCalled) {
                                 .threads = {{.id = 9, .name = "pm-\"audit", .claimed = true}},
                                 .descriptor_limit = 1024};
   const Json fds = Parse(DescriptorsJson(reading));
-  EXPECT_EQ(fds["schema"], "peermesh.fds.v1");
+  EXPECT_EQ(fds["schema"], "peermesh.debug.fds.v1");
   EXPECT_EQ(fds["limit"], 1024);
   EXPECT_EQ(fds["descriptors"][0]["class"], "socket");
   EXPECT_EQ(fds["descriptors"][0]["claimed_by"], 42);
   EXPECT_EQ(fds["descriptors"][1]["target"], "/tmp/\"\xef\xbf\xbd");
   const Json threads = Parse(ThreadsJson(reading));
-  EXPECT_EQ(threads["schema"], "peermesh.threads.v1");
+  EXPECT_EQ(threads["schema"], "peermesh.debug.threads.v1");
   EXPECT_EQ(threads["threads"][0]["name"], "pm-\"audit");
   EXPECT_EQ(threads["threads"][0]["claimed"], true);
 }

@@ -52,7 +52,7 @@ TEST(ChannelzPageTest, WhatSomebodyElseChoseIsText) {
 
 TEST(ChannelzPageTest, ProgramsGetJsonWithASchema) {
   const auto json = nlohmann::json::parse(ChannelzJson(Sample()));
-  EXPECT_EQ(json["schema"], "peermesh.channelz.v1");
+  EXPECT_EQ(json["schema"], "peermesh.debug.channelz.v1");
   EXPECT_EQ(json["servers"][0]["calls"]["open"], 3);
   EXPECT_EQ(json["servers"][0]["sockets"][0]["messages_received"], 8);
   EXPECT_EQ(json["servers"][0]["sockets_left_off"], 12);
