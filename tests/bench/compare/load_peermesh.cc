@@ -36,7 +36,7 @@ class Application final : public Connection {
     session.subjects = std::move(wish.patterns);
     if (on_message_) session.on_events = [this](std::span<client::Event> events) { Take(events); };
     if (!wish.lossy) {
-      session.on_overflow = client::OnOverflow::kBlock;
+      session.on_overflow = OnOverflow::kBlock;
       session.block_timeout = kTimeout;
     }
     auto opened = client_->OpenSession(std::move(session));
