@@ -20,7 +20,6 @@
 #include "mesh/base/time.h"
 
 namespace peermesh::v1 {
-class ExchangeResponse;
 class Message;
 class PublishResponse;
 }  // namespace peermesh::v1
@@ -120,15 +119,14 @@ absl::Status CheckPattern(std::string_view text);
 // Refuses what the peer would refuse, before it spoils the batch it travels in.
 absl::Status Check(const Message& message);
 
+// Bytes of an encoded field with a tag of one byte; empty ones are not written.
+std::size_t FieldBytes(std::size_t length);
+
 // Bytes of the encoded message: what the limit of 1 MiB counts.
 std::size_t WireBytes(const Message& message);
 
 void ToProto(Message message, v1::Message& out);
 Receipt FromProto(const v1::PublishResponse& response);
-
-// Appends the messages and gaps of a frame in their order, moving the strings out. An error means
-// that the frame contradicts itself; nothing was appended.
-absl::Status TakeEvents(v1::ExchangeResponse& frame, std::vector<Event>& events);
 
 }  // namespace peermesh::client
 

@@ -1,21 +1,25 @@
 #include "client/session.h"
 
 #include <fmt/format.h>
+#include <grpcpp/generic/generic_stub.h>
 
 #include <deque>
 #include <map>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "client/errors.h"
+#include "client/frames.h"
 #include "client/stream.h"
-#include "peermesh/v1/messaging.grpc.pb.h"
+#include "peermesh/v1/messaging.pb.h"
 
 namespace peermesh::client {
 namespace {
 
 using v1::ExchangeRequest;
-using v1::ExchangeResponse;
+
+constexpr char kExchange[] = "/peermesh.v1.MessagingService/Exchange";
 
 // Frames not yet taken by Next; one more may be on its way. Bounds memory, not speed: a frame is at
 // most 4 MiB.
@@ -39,11 +43,11 @@ absl::Status TimedOut(std::string_view what) {
 
 }  // namespace
 
-class Session::Impl final : public Stream<ExchangeRequest, ExchangeResponse> {
+class Session::Impl final : public Stream<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   Impl(const std::shared_ptr<grpc::Channel>& channel, std::string label, SessionOptions options)
       : Stream(channel, label, options.reconnect),
-        stub_(v1::MessagingService::NewStub(channel)),
+        stub_(channel),
         label_(std::move(label)),
         options_(std::move(options)) {
     for (std::string& subject : options_.subjects) {
@@ -55,7 +59,7 @@ class Session::Impl final : public Stream<ExchangeRequest, ExchangeResponse> {
   ~Impl() override { Stop(); }
 
   absl::Status AwaitOpen(Duration timeout);
-  absl::StatusOr<std::uint64_t> Publish(std::vector<Message> messages, std::string_view target);
+  absl::StatusOr<std::uint64_t> Publish(std::span<Message> messages, std::string_view target);
   absl::Status Flush(SteadyClock::time_point deadline);
   absl::StatusOr<std::uint32_t> Subscribe(std::string subject);
   void Unsubscribe(std::uint32_t id);
@@ -71,7 +75,8 @@ class Session::Impl final : public Stream<ExchangeRequest, ExchangeResponse> {
   };
   struct Waiting {
     Batch batch;
-    ExchangeRequest request;
+    std::string target;
+    Records records;
   };
   struct Frame {
     std::vector<Event> events;
@@ -80,15 +85,15 @@ class Session::Impl final : public Stream<ExchangeRequest, ExchangeResponse> {
 
   // Stream
   Call Prepare(grpc::ClientContext& context, grpc::CompletionQueue& queue) override {
-    return stub_->PrepareAsyncExchange(&context, &queue);
+    return stub_.PrepareCall(&context, kExchange, &queue);
   }
   void OpenedLocked() override;
-  bool TakeWriteLocked(ExchangeRequest& out) override;
+  bool TakeWriteLocked(grpc::ByteBuffer& out) override;
   bool WantReadLocked() const override { return discarding_ || queued_bytes_ < kMaxQueuedBytes; }
-  absl::Status Handle(ExchangeResponse& frame) override;
+  absl::Status Handle(grpc::ByteBuffer& frame) override;
   void Closed(const Ending& ending) override;
 
-  void QueueLocked(std::vector<Message> messages, std::string_view target);
+  void QueueLocked(std::span<Message> messages, std::string_view target);
   void FillSubscriptionLocked(std::uint32_t id, const std::string& subject,
                               ExchangeRequest& request);
   absl::Status AnswerLocked(const v1::Published& answer, std::vector<Published>& out);
@@ -99,7 +104,7 @@ class Session::Impl final : public Stream<ExchangeRequest, ExchangeResponse> {
   }
 
   // Constant after construction.
-  const std::unique_ptr<v1::MessagingService::Stub> stub_;
+  grpc::GenericStub stub_;
   const std::string label_;
   SessionOptions options_;
 
@@ -165,42 +170,45 @@ void Session::Impl::OpenedLocked() {
   }
 }
 
-bool Session::Impl::TakeWriteLocked(ExchangeRequest& out) {
+bool Session::Impl::TakeWriteLocked(grpc::ByteBuffer& out) {
   if (!control_.empty()) {
-    out = std::move(control_.front());
+    out = ToBuffer(control_.front());
     control_.pop_front();
     return true;
   }
   if (waiting_.empty()) return false;
-  out = std::move(waiting_.front().request);
-  written_.push_back(waiting_.front().batch);
+  auto& [batch, target, records] = waiting_.front();
+  ExchangeRequest head;
+  head.set_publish_id(batch.id);
+  head.set_target(std::move(target));
+  out = records.TakeFrame(head);
+  written_.push_back(batch);
   waiting_.pop_front();
   return true;
 }
 
 // --- Publishing ---
 
-void Session::Impl::QueueLocked(std::vector<Message> messages, std::string_view target) {
+void Session::Impl::QueueLocked(std::span<Message> messages, std::string_view target) {
   for (Message& message : messages) {
     const std::size_t bytes = WireBytes(message) + kRowOverheadBytes;
-    const bool joins = !waiting_.empty() && waiting_.back().request.target() == target &&
+    const bool joins = !waiting_.empty() && waiting_.back().target == target &&
                        waiting_.back().batch.messages < kMaxBatchMessages &&
                        waiting_.back().batch.bytes + bytes <= kFlushBytes;
     if (!joins) {
       auto& fresh = waiting_.emplace_back();
       fresh.batch.id = ++last_publish_;
-      fresh.request.set_publish_id(fresh.batch.id);
-      fresh.request.set_target(target.data(), target.size());
+      fresh.target = target;
     }
-    auto& [batch, request] = waiting_.back();
+    auto& [batch, joined, records] = waiting_.back();
     ++batch.messages;
     batch.bytes += bytes;
     window_used_ += bytes;
-    ToProto(std::move(message), *request.add_messages());
+    records.Add(std::move(message));
   }
 }
 
-absl::StatusOr<std::uint64_t> Session::Impl::Publish(std::vector<Message> messages,
+absl::StatusOr<std::uint64_t> Session::Impl::Publish(std::span<Message> messages,
                                                      std::string_view target) {
   for (const Message& message : messages) {
     if (auto status = Check(message); !status.ok()) return status;
@@ -214,7 +222,7 @@ absl::StatusOr<std::uint64_t> Session::Impl::Publish(std::vector<Message> messag
   }
   changed_.wait(lock, has_room);
   if (end_ || discarding_) return Ended(end_.value_or(absl::OkStatus()));
-  QueueLocked(std::move(messages), target);
+  QueueLocked(messages, target);
   PumpLocked();
   return last_publish_;
 }
@@ -283,8 +291,11 @@ void Session::Impl::Unsubscribe(std::uint32_t id) {
 
 // --- Receiving ---
 
-absl::Status Session::Impl::Handle(ExchangeResponse& frame) {
-  const std::size_t bytes = frame.ByteSizeLong();
+absl::Status Session::Impl::Handle(grpc::ByteBuffer& buffer) {
+  const std::size_t bytes = buffer.Length();
+  const absl::StatusOr<Arrived> arrived = Arrived::Parse(buffer);
+  if (!arrived.ok()) return arrived.status();
+  const v1::ExchangeResponse& frame = arrived->rest();
   std::vector<Event> events;
   std::vector<Published> published;
   if (frame.has_welcome()) {
@@ -294,7 +305,7 @@ absl::Status Session::Impl::Handle(ExchangeResponse& frame) {
         Connected{welcome.peer_id(), welcome.peer_name(), welcome.mesh_id(), welcomed_});
     welcomed_ = true;
   }
-  if (auto status = TakeEvents(frame, events); !status.ok()) return status;
+  if (auto status = arrived->TakeEvents(events); !status.ok()) return status;
   if (frame.has_go_away()) {
     const auto& grace = frame.go_away().grace();
     events.emplace_back(GoingAway{
@@ -422,14 +433,12 @@ absl::StatusOr<std::unique_ptr<Session>> Session::Open(std::shared_ptr<grpc::Cha
 
 absl::StatusOr<std::uint64_t> Session::Publish(std::vector<Message> messages,
                                                std::string_view target) {
-  return impl_->Publish(std::move(messages), target);
+  return impl_->Publish(messages, target);
 }
 
 absl::StatusOr<std::uint64_t> Session::Publish(std::string subject, std::string payload) {
-  std::vector<Message> messages(1);
-  messages[0].subject = std::move(subject);
-  messages[0].payload = std::move(payload);
-  return impl_->Publish(std::move(messages), {});
+  Message message{.subject = std::move(subject), .payload = std::move(payload)};
+  return impl_->Publish({&message, 1}, {});
 }
 
 absl::Status Session::Flush(Duration timeout) { return impl_->Flush(SteadyClock::now() + timeout); }
