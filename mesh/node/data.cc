@@ -212,13 +212,21 @@ void Node::Impl::ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector
   like.channel = run.channel;
   like.publish_time_us = run.publish_time_us;
   like.batch = run.batch;
-  for (const flow::Item& item : run.items) {
-    if (!receipts_.Accept(origin, run.channel, item.sequence)) {
-      ++stats_.duplicates;
-      continue;
-    }
-    interest_.Match(run.batch->subject(run.batch->rows[item.row]), matched_);
-    BuildLocal(now, like, item.row, item.sequence);
+  auto expected = receipts_.Of(origin, run.channel);
+  for (auto item = run.items.begin(); item != run.items.end();) {
+    const std::string_view subject = run.batch->subject(run.batch->rows[item->row]);
+    stretch_.clear();
+    do {
+      if (expected.Accept(item->sequence)) {
+        stretch_.push_back(*item);
+      } else {
+        ++stats_.duplicates;
+      }
+      ++item;
+    } while (item != run.items.end() && run.batch->subject(run.batch->rows[item->row]) == subject);
+    if (stretch_.empty()) continue;
+    interest_.Match(subject, matched_);
+    BuildLocal(now, like);
   }
   receipts_.Settle(origin, run.channel, run.next);
   for (const auto& [session, built] : built_) fed.push_back(session);

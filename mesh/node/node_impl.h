@@ -141,7 +141,7 @@ class Node::Impl {
   bool MustHold(const Publish& publish);
   bool Wanted(const Batch& batch, PeerId target);
   void Admit(Instant now, const Publish& publish, Effects& out);
-  void BuildRemote(const flow::Delivery& like, std::uint32_t row, std::uint64_t sequence);
+  void BuildRemote(const flow::Delivery& like);
   void QueueBuilt(Instant now, std::set<PeerId>& interested);
   void RetryHeld(Instant now, Effects& out);
   void Route(std::string_view subject, const std::optional<PeerId>& target);
@@ -166,8 +166,7 @@ class Node::Impl {
   void ResolveSubscribes(Instant now, Effects& out);
   void Matches(flow::Delivery& delivery, std::uint32_t row, std::uint64_t sequence,
                const std::vector<std::uint32_t>& ids);
-  void BuildLocal(Instant now, const flow::Delivery& like, std::uint32_t row,
-                  std::uint64_t sequence);
+  void BuildLocal(Instant now, const flow::Delivery& like);
   void QueueLocal(Instant now, SessionId id, flow::Delivery delivery);
   void FlushBuilt(Instant now);
 
@@ -219,6 +218,7 @@ class Node::Impl {
   std::map<SessionId, Built> built_;
   std::map<PeerId, flow::Run> runs_;
   std::vector<std::uint32_t> ids_;
+  std::vector<flow::Item> stretch_;  // messages in a row with one subject: they go the same ways
 
   Stats stats_;
 };

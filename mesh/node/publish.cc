@@ -8,15 +8,16 @@ namespace peermesh::node {
 namespace {
 
 // Numbers of one channel follow each other within a turn.
-void AddNumber(std::vector<NumberRange>& numbers, std::uint32_t channel, std::uint64_t sequence) {
-  const auto range = std::find_if(numbers.begin(), numbers.end(),
-                                  [&](const NumberRange& r) { return r.channel == channel; });
+void AddNumbers(std::vector<NumberRange>& numbers, NumberRange more) {
+  const auto range = std::find_if(numbers.begin(), numbers.end(), [&](const NumberRange& known) {
+    return known.channel == more.channel;
+  });
   if (range == numbers.end()) {
-    numbers.push_back({channel, sequence, sequence});
+    numbers.push_back(more);
     return;
   }
-  PM_CHECK(range->last + 1 == sequence);
-  range->last = sequence;
+  PM_CHECK(range->last + 1 == more.first);
+  range->last = more.last;
 }
 
 }  // namespace
@@ -146,18 +147,21 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
   like.epoch = config_.epoch;
   like.publish_time_us = publish.now.time_since_epoch().count();
   like.batch = publish.batch;
-  for (std::uint32_t index = 0; index < batch.rows.size(); ++index) {
-    const std::string_view subject = batch.subject(batch.rows[index]);
+  for (std::uint32_t row = 0; row < batch.rows.size();) {
+    const std::string_view subject = batch.subject(batch.rows[row]);
     const std::uint32_t channel = routing::ChannelOf(subject);
     // A run has one channel; cutting it here keeps one publisher's messages in one order.
     if (channel != like.channel) QueueBuilt(now, interested);
     like.channel = channel;
-    const std::uint64_t sequence = numbers_.Take(channel);
-    AddNumber(answer.numbers, channel, sequence);
+    stretch_.clear();
+    do {
+      stretch_.push_back({row++, numbers_.Take(channel)});
+    } while (row < batch.rows.size() && batch.subject(batch.rows[row]) == subject);
+    AddNumbers(answer.numbers, {channel, stretch_.front().sequence, stretch_.back().sequence});
     Route(subject, target);
     if (!matched_.local.empty()) interested.insert(config_.self);
-    BuildLocal(now, like, index, sequence);
-    BuildRemote(like, index, sequence);
+    BuildLocal(now, like);
+    BuildRemote(like);
   }
   QueueBuilt(now, interested);
   stats_.published_messages += batch.rows.size();
@@ -171,9 +175,8 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
   out.push_back(std::move(answer));
 }
 
-// Appends what matched_ says to the runs being built.
-void Node::Impl::BuildRemote(const flow::Delivery& like, std::uint32_t row,
-                             std::uint64_t sequence) {
+// Appends the stretch to the runs of those that matched_ names.
+void Node::Impl::BuildRemote(const flow::Delivery& like) {
   for (const auto& remote : matched_.remote) {
     Peer& peer = peers_.at(remote.peer);
     const auto [it, fresh] = runs_.try_emplace(remote.peer);
@@ -185,8 +188,8 @@ void Node::Impl::BuildRemote(const flow::Delivery& like, std::uint32_t row,
       run.batch = like.batch;
     }
     PM_CHECK(run.channel == like.channel);
-    run.items.push_back({row, sequence});
-    run.next = sequence + 1;
+    run.items.insert(run.items.end(), stretch_.begin(), stretch_.end());
+    run.next = stretch_.back().sequence + 1;
     const Duration block = std::chrono::milliseconds(remote.block_ms);
     peer.block = std::max(peer.block, std::min(block, kMaxBlockTimeout));
   }

@@ -184,8 +184,8 @@ void Node::Impl::Matches(flow::Delivery& delivery, std::uint32_t row, std::uint6
   delivery.matched_counts.push_back(static_cast<std::uint32_t>(ids.size()));
 }
 
-void Node::Impl::BuildLocal(Instant now, const flow::Delivery& like, std::uint32_t row,
-                            std::uint64_t sequence) {
+// Appends the stretch to the deliveries of those that matched_ names.
+void Node::Impl::BuildLocal(Instant now, const flow::Delivery& like) {
   // matched_.local is sorted by session: one message, one delivery per session, with all its ids.
   for (std::size_t i = 0; i < matched_.local.size();) {
     const SessionId id = matched_.local[i].session;
@@ -201,13 +201,15 @@ void Node::Impl::BuildLocal(Instant now, const flow::Delivery& like, std::uint32
     const auto [it, fresh] = built_.try_emplace(id);
     Built& built = it->second;
     if (fresh) built.delivery = like;
-    if (built.bytes >= kFlushBytes) {
-      QueueLocal(now, id, std::exchange(built.delivery, like));
-      built.bytes = 0;
+    for (const auto& [row, sequence] : stretch_) {
+      if (built.bytes >= kFlushBytes) {
+        QueueLocal(now, id, std::exchange(built.delivery, like));
+        built.bytes = 0;
+      }
+      Matches(built.delivery, row, sequence, ids_);
+      built.bytes += like.batch->rows[row].record_length + kRowOverheadBytes +
+                     sizeof(ids_[0]) * (ids_.size() + 1);
     }
-    Matches(built.delivery, row, sequence, ids_);
-    built.bytes += like.batch->rows[row].record_length + kRowOverheadBytes +
-                   sizeof(ids_[0]) * (ids_.size() + 1);
   }
 }
 

@@ -42,13 +42,6 @@ std::optional<Receipts::Hole> Receipts::Lose(PeerId origin, std::uint32_t channe
   return Hole{from, next - 1};
 }
 
-bool Receipts::Accept(PeerId origin, std::uint32_t channel, std::uint64_t sequence) {
-  std::uint64_t& expected = Expected(origin, channel);
-  if (sequence < expected) return false;
-  expected = sequence + 1;
-  return true;
-}
-
 void Receipts::Settle(PeerId origin, std::uint32_t channel, std::uint64_t next) {
   std::uint64_t& expected = Expected(origin, channel);
   expected = std::max(expected, next);

@@ -68,8 +68,25 @@ class Receipts {
   // it.
   std::optional<Hole> Lose(PeerId origin, std::uint32_t channel, std::uint64_t first,
                            std::uint64_t next);
-  // True if `sequence` is new; moves the expectation behind it. False: seen before.
-  bool Accept(PeerId origin, std::uint32_t channel, std::uint64_t sequence);
+  // Of one channel of one origin, for many numbers in a row. Not to be used after a Begin or
+  // Forget.
+  class Expectation {
+   public:
+    // True if `sequence` is new; moves the expectation behind it. False: seen before.
+    bool Accept(std::uint64_t sequence) {
+      if (sequence < expected_) return false;
+      expected_ = sequence + 1;
+      return true;
+    }
+
+   private:
+    friend class Receipts;
+    explicit Expectation(std::uint64_t& expected) : expected_(expected) {}
+    std::uint64_t& expected_;
+  };
+  Expectation Of(PeerId origin, std::uint32_t channel) {
+    return Expectation(Expected(origin, channel));
+  }
   // Numbers before `next` are settled.
   void Settle(PeerId origin, std::uint32_t channel, std::uint64_t next);
 

@@ -8,30 +8,44 @@ namespace peermesh::routing {
 void SubjectTree::Insert(std::string_view pattern, std::uint32_t value) {
   PM_CHECK(IsValidPattern(pattern));
   Node* node = &root_;
+  std::optional<std::uint32_t>* stored_value = nullptr;
   while (!pattern.empty()) {
     const std::string_view token = TakeToken(pattern);
-    auto it = node->children.find(token);
-    if (it == node->children.end()) {
-      it = node->children.emplace(std::string(token), std::make_unique<Node>()).first;
+    if (token == ">") {
+      stored_value = &node->tail;
+      break;
     }
-    node = it->second.get();
+    const bool any = token == "*";
+    auto& child = any ? node->any : node->children.try_emplace(std::string(token)).first->second;
+    if (child == nullptr) child = std::make_unique<Node>();
+    node = child.get();
   }
-  PM_CHECK(!node->value);
-  node->value = value;
+  if (stored_value == nullptr) stored_value = &node->value;
+  PM_CHECK(!*stored_value);
+  *stored_value = value;
   ++size_;
 }
 
-bool SubjectTree::EraseFrom(Node& node, std::string_view rest) {
+void SubjectTree::EraseFrom(Node& node, std::string_view rest) {
   if (rest.empty()) {
     PM_CHECK(node.value);
     node.value.reset();
+    return;
+  }
+  const std::string_view token = TakeToken(rest);
+  if (token == ">") {
+    PM_CHECK(node.tail);
+    node.tail.reset();
+  } else if (token == "*") {
+    PM_CHECK(node.any != nullptr);
+    EraseFrom(*node.any, rest);
+    if (node.any->unused()) node.any.reset();
   } else {
-    const std::string_view token = TakeToken(rest);
     const auto it = node.children.find(token);
     PM_CHECK(it != node.children.end());
-    if (EraseFrom(*it->second, rest)) node.children.erase(it);
+    EraseFrom(*it->second, rest);
+    if (it->second->unused()) node.children.erase(it);
   }
-  return !node.value && node.children.empty();
 }
 
 void SubjectTree::Erase(std::string_view pattern) {
@@ -43,9 +57,15 @@ void SubjectTree::Erase(std::string_view pattern) {
 std::optional<std::uint32_t> SubjectTree::Find(std::string_view pattern) const {
   const Node* node = &root_;
   while (!pattern.empty()) {
-    const auto it = node->children.find(TakeToken(pattern));
-    if (it == node->children.end()) return std::nullopt;
-    node = it->second.get();
+    const std::string_view token = TakeToken(pattern);
+    if (token == ">") return node->tail;
+    if (token == "*") {
+      node = node->any.get();
+    } else {
+      const auto it = node->children.find(token);
+      node = it == node->children.end() ? nullptr : it->second.get();
+    }
+    if (node == nullptr) return std::nullopt;
   }
   return node->value;
 }
@@ -56,17 +76,13 @@ void SubjectTree::MatchFrom(const Node& node, std::string_view rest,
     if (node.value) out.push_back(*node.value);
     return;
   }
-  if (const auto tail = node.children.find(std::string_view(">")); tail != node.children.end()) {
-    PM_CHECK(tail->second->value);
-    out.push_back(*tail->second->value);
-  }
+  if (node.tail) out.push_back(*node.tail);
   const std::string_view token = TakeToken(rest);
-  if (const auto it = node.children.find(token); it != node.children.end()) {
-    MatchFrom(*it->second, rest, out);
+  if (!node.children.empty()) {
+    if (const auto it = node.children.find(token); it != node.children.end())
+      MatchFrom(*it->second, rest, out);
   }
-  if (const auto any = node.children.find(std::string_view("*")); any != node.children.end()) {
-    MatchFrom(*any->second, rest, out);
-  }
+  if (node.any != nullptr) MatchFrom(*node.any, rest, out);
 }
 
 void SubjectTree::Match(std::string_view subject, std::vector<std::uint32_t>& out) const {

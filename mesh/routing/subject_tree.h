@@ -35,11 +35,15 @@ class SubjectTree {
 
  private:
   struct Node {
-    std::map<std::string, std::unique_ptr<Node>, std::less<>> children;  // `*` and `>` included
+    std::map<std::string, std::unique_ptr<Node>, std::less<>> children;
+    std::unique_ptr<Node> any;  // `*`
     std::optional<std::uint32_t> value;
+    std::optional<std::uint32_t> tail;  // of the pattern that ends here with `>`
+
+    bool unused() const { return children.empty() && any == nullptr && !value && !tail; }
   };
   static void MatchFrom(const Node& node, std::string_view rest, std::vector<std::uint32_t>& out);
-  static bool EraseFrom(Node& node, std::string_view rest);
+  static void EraseFrom(Node& node, std::string_view rest);
 
   Node root_;
   std::size_t size_ = 0;

@@ -110,7 +110,9 @@ WireError DecodeBatch(const std::shared_ptr<const std::string>& buffer, std::str
   }
   if (reader.rule() != Rule::kNone) return {reader.rule()};
   for (std::size_t i = 0; i < records.count(); ++i) {
-    if (routing::ChannelOf(records.subject(i)) != run.channel) return {Rule::kChannel, i};
+    const std::string_view subject = records.subject(i);
+    if (i > 0 && subject == records.subject(i - 1)) continue;
+    if (routing::ChannelOf(subject) != run.channel) return {Rule::kChannel, i};
   }
   if (!Number(parts, records.count())) return {Rule::kSequence};
   if (run.lost > 0) run.lost_reason = ToLossReason(parts.lost_reason);

@@ -51,7 +51,7 @@ Rule CheckHeader(std::string_view body, std::size_t& header_bytes) {
 
 }  // namespace
 
-Rule CheckMessage(std::string_view body, std::string_view& subject) {
+Rule CheckMessage(std::string_view body, std::string_view& subject, std::string_view known) {
   if (body.size() > kMaxMessageBytes) return Rule::kMessageTooLarge;
   Reader reader(body);
   std::uint32_t seen = 0;
@@ -83,6 +83,7 @@ Rule CheckMessage(std::string_view body, std::string_view& subject) {
     }
   }
   if (reader.rule() != Rule::kNone) return reader.rule();
+  if (!known.empty() && subject == known) return Rule::kNone;
   return routing::IsValidSubject(subject) ? Rule::kNone : Rule::kSubject;
 }
 
@@ -93,8 +94,9 @@ RecordCollector::RecordCollector(std::shared_ptr<const std::string> buffer)
 
 Rule RecordCollector::Add(std::string_view record, std::string_view body) {
   if (count() == kMaxBatchMessages) return Rule::kTooManyMessages;
+  const std::string_view known = count() == 0 ? std::string_view() : this->subject(count() - 1);
   std::string_view subject;
-  const Rule rule = CheckMessage(body, subject);
+  const Rule rule = CheckMessage(body, subject, known);
   if (rule != Rule::kNone) return rule;
   if (batch_ == nullptr) {
     batch_ = std::make_shared<Batch>();

@@ -24,8 +24,9 @@ namespace peermesh::wire {
 // Field number of messages in every frame that carries them.
 inline constexpr std::uint32_t kMessagesField = 15;
 
-// Checks the body of one Message; on success `subject` is its subject.
-Rule CheckMessage(std::string_view body, std::string_view& subject);
+// Checks the body of one Message; on success `subject` is its subject. `known` is a subject that
+// was found right before, or nothing: most messages have the one of their predecessor.
+Rule CheckMessage(std::string_view body, std::string_view& subject, std::string_view known = {});
 
 // Gathers the records of one batch.
 class RecordCollector {

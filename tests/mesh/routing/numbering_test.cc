@@ -38,27 +38,27 @@ class ReceiptsTest : public testing::Test {
 
 TEST_F(ReceiptsTest, WhatCameBeforeTheFirstWordIsNoLoss) {
   EXPECT_EQ(receipts.Expect(origin, 0, 100), std::nullopt);
-  EXPECT_TRUE(receipts.Accept(origin, 0, 100));
+  EXPECT_TRUE(receipts.Of(origin, 0).Accept(100));
 }
 
 TEST_F(ReceiptsTest, ARunThatBeginsLaterRevealsAHoleOnce) {
   receipts.Expect(origin, 0, 1);
-  EXPECT_TRUE(receipts.Accept(origin, 0, 1));
+  EXPECT_TRUE(receipts.Of(origin, 0).Accept(1));
   EXPECT_EQ(receipts.Expect(origin, 0, 5), (Hole{2, 4}));
   EXPECT_EQ(receipts.Expect(origin, 0, 5), std::nullopt);
   EXPECT_EQ(receipts.Expect(origin, 1, 5), std::nullopt) << "another channel";
 }
 
 TEST_F(ReceiptsTest, ANumberSeenBeforeIsARepeat) {
-  EXPECT_TRUE(receipts.Accept(origin, 0, 7));
-  EXPECT_FALSE(receipts.Accept(origin, 0, 7));
-  EXPECT_FALSE(receipts.Accept(origin, 0, 3));
-  EXPECT_TRUE(receipts.Accept(origin, 0, 9)) << "8 was skipped by its run";
+  EXPECT_TRUE(receipts.Of(origin, 0).Accept(7));
+  EXPECT_FALSE(receipts.Of(origin, 0).Accept(7));
+  EXPECT_FALSE(receipts.Of(origin, 0).Accept(3));
+  EXPECT_TRUE(receipts.Of(origin, 0).Accept(9)) << "8 was skipped by its run";
 }
 
 TEST_F(ReceiptsTest, SettledNumbersAreNeitherExpectedNorAccepted) {
   receipts.Settle(origin, 0, 10);
-  EXPECT_FALSE(receipts.Accept(origin, 0, 9));
+  EXPECT_FALSE(receipts.Of(origin, 0).Accept(9));
   receipts.Settle(origin, 0, 5);
   EXPECT_EQ(receipts.Expect(origin, 0, 10), std::nullopt) << "settling never goes back";
 }
@@ -73,17 +73,17 @@ TEST_F(ReceiptsTest, OfALossOnlyWhatWasNotSeenIsReported) {
 }
 
 TEST_F(ReceiptsTest, ANewEpochStartsOverAndTheSameOneDoesNot) {
-  receipts.Accept(origin, 0, 50);
+  receipts.Of(origin, 0).Accept(50);
   EXPECT_TRUE(receipts.Begin(origin, 1));
-  EXPECT_FALSE(receipts.Accept(origin, 0, 50));
+  EXPECT_FALSE(receipts.Of(origin, 0).Accept(50));
   EXPECT_FALSE(receipts.Begin(origin, 2));
-  EXPECT_TRUE(receipts.Accept(origin, 0, 1));
+  EXPECT_TRUE(receipts.Of(origin, 0).Accept(1));
 }
 
 TEST_F(ReceiptsTest, OriginsDoNotKnowOfEachOther) {
   receipts.Begin(Peer(2), 1);
-  EXPECT_TRUE(receipts.Accept(origin, 0, 5));
-  EXPECT_TRUE(receipts.Accept(Peer(2), 0, 1));
+  EXPECT_TRUE(receipts.Of(origin, 0).Accept(5));
+  EXPECT_TRUE(receipts.Of(Peer(2), 0).Accept(1));
   EXPECT_EQ(receipts.size(), 2u);
   receipts.Forget(origin);
   EXPECT_EQ(receipts.size(), 1u);
@@ -91,12 +91,12 @@ TEST_F(ReceiptsTest, OriginsDoNotKnowOfEachOther) {
 
 TEST_F(ReceiptsTest, TheDigestTellsStatesApart) {
   const std::uint64_t before = receipts.Digest();
-  receipts.Accept(origin, 0, 1);
+  receipts.Of(origin, 0).Accept(1);
   EXPECT_NE(receipts.Digest(), before);
 }
 
 TEST_F(ReceiptsTest, AnUnknownOriginStopsTheProcess) {
-  EXPECT_DEATH(receipts.Accept(Peer(9), 0, 1), "end");
+  EXPECT_DEATH(receipts.Of(Peer(9), 0).Accept(1), "end");
   EXPECT_DEATH(receipts.Expect(origin, 0, 0), "first > 0");
 }
 
