@@ -84,19 +84,26 @@ class Health::WatchCall final : public StreamHandler,
   }
   void OnClosed(const Closed&) override { health_.Leave(shared_from_this()); }
 
-  // Tells the state, if it is another one than was told last.
+  // Tells the state, if it is another one than was told last; the end comes after the last of them.
   void Update() {
-    Status status{};
+    std::optional<Status> news;
     {
       const std::lock_guard lock(mutex_);
-      status = health_.StatusOf(service_);
-      if (writing_ || told_ == status) return;
-      writing_ = true;
-      told_ = status;
+      const Status status = health_.StatusOf(service_);
+      if (writing_ || (told_ == status && !ending_)) return;
+      if (told_ != status) news = told_ = status;
+      writing_ = news.has_value();
     }
-    stream_->Write(Response(status));
+    if (news) return stream_->Write(Response(*news));
+    stream_->Finish(StatusFor(wire::Code::kUnavailable, "the server stops"));
   }
-  void End() { stream_->Finish(StatusFor(wire::Code::kUnavailable, "the server stops")); }
+  void End() {
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    Update();
+  }
 
  private:
   Health& health_;
@@ -104,6 +111,7 @@ class Health::WatchCall final : public StreamHandler,
   std::mutex mutex_;  // before that of Health
   std::string service_;
   bool writing_ = false;
+  bool ending_ = false;
   std::optional<Status> told_;
 };
 
@@ -143,10 +151,7 @@ void Health::Stop() {
     stopped_ = true;
     serving_ = false;
   }
-  for (const auto& watch : Watches()) {
-    watch->Update();
-    watch->End();
-  }
+  for (const auto& watch : Watches()) watch->End();
 }
 
 Health::Status Health::StatusOf(const std::string& service) const {
