@@ -37,14 +37,10 @@ bool Session::HasRoomOrWait() {
   return !waiting_for_room_;
 }
 
-void Session::Push(std::string frame, bool delivery) {
+void Session::Push(wire::Pieces frame, bool delivery) {
   std::unique_lock lock(mutex_);
   if (ended_ || finish_) return;
-  if (pending_.empty()) {
-    pending_ = std::move(frame);
-  } else {
-    pending_.append(frame);
-  }
+  pending_.Append(std::move(frame));
   delivery_pending_ |= delivery;
   StartWrite(lock);
 }
@@ -62,7 +58,7 @@ void Session::StartWrite(std::unique_lock<std::mutex>& lock) {
   }
   writing_ = true;
   delivery_writing_ = std::exchange(delivery_pending_, false);
-  std::string frame = std::exchange(pending_, {});
+  wire::Pieces frame = std::exchange(pending_, {});
   lock.unlock();
   stream_->Write(std::move(frame));
 }

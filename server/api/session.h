@@ -23,6 +23,7 @@
 #include "mesh/node/input.h"
 #include "metrics/ledger/handle.h"
 #include "server/link/stream.h"
+#include "server/wire/pieces.h"
 
 namespace peermesh::api {
 
@@ -55,7 +56,7 @@ class Session : public link::StreamHandler, public std::enable_shared_from_this<
 
  protected:
   // Sends a frame when it can.
-  void Send(std::string frame) { Push(std::move(frame), false); }
+  void Send(wire::Pieces frame) { Push(std::move(frame), false); }
   // True if few frames wait. Otherwise false, and OnRoom comes once when that has changed.
   bool HasRoomOrWait();
   // Ends the stream with this status once everything sent before is written.
@@ -74,14 +75,14 @@ class Session : public link::StreamHandler, public std::enable_shared_from_this<
   std::mutex mutex_;
 
  private:
-  void Push(std::string frame, bool delivery);
+  void Push(wire::Pieces frame, bool delivery);
   void StartWrite(std::unique_lock<std::mutex>& lock);
 
   ledger::Handle booking_;  // while the node has the session
   bool opened_ = false, ended_ = false;
   bool writing_ = false, delivery_writing_ = false, delivery_pending_ = false,
        waiting_for_room_ = false;
-  std::string pending_;
+  wire::Pieces pending_;
   std::optional<link::RpcStatus> finish_;
 };
 

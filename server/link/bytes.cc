@@ -20,12 +20,18 @@ std::shared_ptr<const std::string> ToString(const grpc::ByteBuffer& buffer) {
   return bytes;
 }
 
-grpc::ByteBuffer ToBuffer(std::string bytes) {
-  auto* owned = new std::string(std::move(bytes));
-  const grpc::Slice slice(
-      owned->data(), owned->size(), [](void* string) { delete static_cast<std::string*>(string); },
-      owned);
-  return grpc::ByteBuffer(&slice, 1);
+grpc::ByteBuffer ToBuffer(wire::Pieces pieces) {
+  std::vector<grpc::Slice> slices;
+  slices.reserve(pieces.all().size());
+  for (wire::Pieces::Piece& piece : pieces.Take()) {
+    auto* owned = new wire::Pieces::Piece(std::move(piece));
+    const std::string_view bytes = owned->bytes();
+    slices.emplace_back(
+        const_cast<char*>(bytes.data()), bytes.size(),
+        [](void* gone) { delete static_cast<wire::Pieces::Piece*>(gone); }, owned);
+  }
+  if (slices.empty()) slices.emplace_back();
+  return {slices.data(), slices.size()};
 }
 
 }  // namespace peermesh::link

@@ -7,13 +7,15 @@
 #include <memory>
 #include <string>
 
+#include "server/wire/pieces.h"
+
 namespace peermesh::link {
 
 // One copy. Received slices are not kept: each pins 8 KiB or more of the transport's memory.
 std::shared_ptr<const std::string> ToString(const grpc::ByteBuffer& buffer);
 
 // No copy: the buffer owns the string from now on.
-grpc::ByteBuffer ToBuffer(std::string bytes);
+grpc::ByteBuffer ToBuffer(wire::Pieces pieces);
 
 }  // namespace peermesh::link
 

@@ -48,8 +48,8 @@ class ClientStream final : public Stream {
 
  private:
   void StartRead() override { call_->Read(&incoming_, TagOf(Op::kRead)); }
-  void StartWrite(std::string bytes) override {
-    call_->Write(ToBuffer(std::move(bytes)), TagOf(Op::kWrite));
+  void StartWrite(wire::Pieces pieces) override {
+    call_->Write(ToBuffer(std::move(pieces)), TagOf(Op::kWrite));
   }
   void StartHalfClose() override { call_->WritesDone(TagOf(Op::kWrite)); }
   void StartFinish(const RpcStatus&, std::optional<std::string>) override {}

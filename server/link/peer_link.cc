@@ -65,15 +65,15 @@ void PeerLink::Perform(node::SendControl send) {
 }
 
 void PeerLink::Perform(node::SendData send) {
-  std::string bytes = wire::EncodeData(send.frame);
+  wire::Pieces pieces = wire::EncodeData(send.frame);
   context_->Count([&](LinkStats& stats) {
     ++stats.data.frames_out;
-    stats.data.bytes_out += bytes.size();
+    stats.data.bytes_out += pieces.size();
   });
-  Send(Lane::kData, std::move(bytes));
+  Send(Lane::kData, std::move(pieces));
 }
 
-void PeerLink::Send(Lane lane, std::string bytes) {
+void PeerLink::Send(Lane lane, wire::Pieces pieces) {
   std::shared_ptr<Stream> stream;
   {
     const std::lock_guard lock(mutex_);
@@ -82,7 +82,7 @@ void PeerLink::Send(Lane lane, std::string bytes) {
     At(lane).sending = true;
     stream = At(lane).stream;
   }
-  stream->Write(std::move(bytes));
+  stream->Write(std::move(pieces));
 }
 
 void PeerLink::Perform(const node::ReadNext&) {

@@ -31,6 +31,7 @@
 #include "server/link/link_context.h"
 #include "server/link/stream.h"
 #include "server/wire/control.h"
+#include "server/wire/pieces.h"
 
 namespace peermesh::link {
 
@@ -105,7 +106,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void OnControlFrame(const std::string& bytes);
   void OnDataFrame(const std::shared_ptr<const std::string>& bytes);
   void OnHandshakeClosed(const Closed& closed);
-  void Send(node::Lane lane, std::string bytes);
+  void Send(node::Lane lane, wire::Pieces pieces);
   void EndSending(const std::shared_ptr<Stream>& stream);
   void LeaveLocked();
 

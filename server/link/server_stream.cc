@@ -49,8 +49,8 @@ absl::StatusOr<identity::Identity> ServerStream::RemoteIdentity() const {
 
 void ServerStream::StartRead() { call_->stream.Read(&call_->incoming, TagOf(Op::kRead)); }
 
-void ServerStream::StartWrite(std::string bytes) {
-  call_->stream.Write(ToBuffer(std::move(bytes)), TagOf(Op::kWrite));
+void ServerStream::StartWrite(wire::Pieces pieces) {
+  call_->stream.Write(ToBuffer(std::move(pieces)), TagOf(Op::kWrite));
 }
 
 void ServerStream::StartHalfClose() { PM_CHECK(!"a server finishes"); }

@@ -36,7 +36,7 @@ class ServerStream final : public Stream {
 
  private:
   void StartRead() override;
-  void StartWrite(std::string bytes) override;
+  void StartWrite(wire::Pieces pieces) override;
   void StartHalfClose() override;
   void StartFinish(const RpcStatus& status, std::optional<std::string> reply) override;
   void TryCancel() override;

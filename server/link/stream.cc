@@ -80,7 +80,7 @@ void Stream::Read() {
   StartRead();
 }
 
-void Stream::Write(std::string bytes) {
+void Stream::Write(wire::Pieces pieces) {
   {
     const std::lock_guard lock(mutex_);
     if (no_more_writes_ || cancelled_ || status_ || half_close_) return;
@@ -89,7 +89,7 @@ void Stream::Write(std::string bytes) {
     ++outstanding_;
     DueLocked(write_deadline_);
   }
-  StartWrite(std::move(bytes));
+  StartWrite(std::move(pieces));
 }
 
 void Stream::HalfClose() {

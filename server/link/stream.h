@@ -41,6 +41,7 @@
 #include "server/link/calls.h"
 #include "server/link/queue.h"
 #include "server/wire/errors.h"
+#include "server/wire/pieces.h"
 
 namespace grpc {
 class Channel;
@@ -130,7 +131,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
   // Asks for one message.
   void Read();
   // Sends one message.
-  void Write(std::string bytes);
+  void Write(wire::Pieces pieces);
   // Calling side: nothing more will be written. After a Write that is still outstanding.
   void HalfClose();
   // Serving side: ends the call. After a Write that is still outstanding.
@@ -162,7 +163,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
 
   // The operations themselves, called without the lock. Each returns its tag exactly once.
   virtual void StartRead() = 0;
-  virtual void StartWrite(std::string bytes) = 0;
+  virtual void StartWrite(wire::Pieces pieces) = 0;
   virtual void StartHalfClose() = 0;  // with the tag of a write
   virtual void StartFinish(const RpcStatus& status, std::optional<std::string> reply) = 0;
   virtual void TryCancel() = 0;

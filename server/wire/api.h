@@ -28,6 +28,7 @@
 #include "mesh/node/effect.h"
 #include "mesh/node/input.h"
 #include "server/wire/errors.h"
+#include "server/wire/pieces.h"
 #include "server/wire/result.h"
 
 namespace peermesh::v1 {
@@ -70,8 +71,8 @@ Result<ExchangeFrame> DecodeExchange(std::shared_ptr<const std::string> bytes);
 
 // A SubscribeResponse or ExchangeResponse. `names` tells a peer's name; called once for each run of
 // one origin.
-std::string EncodeDeliveries(std::span<const flow::Delivery> deliveries,
-                             const std::function<std::string(const PeerId&)>& names);
+Pieces EncodeDeliveries(std::span<const flow::Delivery> deliveries,
+                        const std::function<std::string(const PeerId&)>& names);
 
 // What a publish came to.
 struct Accepted {

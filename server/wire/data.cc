@@ -1,5 +1,6 @@
 #include "server/wire/data.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -200,8 +201,8 @@ BatchSize SizeOf(const flow::Run& run) {
   return size;
 }
 
-void AppendBatch(std::string& out, const flow::Run& run, const BatchSize& size) {
-  Writer writer(out);
+void AppendBatch(Pieces& out, const flow::Run& run, const BatchSize& size) {
+  Writer writer(out.tail());
   writer.Header(kBatches, size.total);
   writer.VarintField(kChannel, run.channel);
   writer.VarintField(kFirstSequence, run.first);
@@ -238,7 +239,7 @@ Result<ReceivedData, WireError> DecodeData(std::shared_ptr<const std::string> by
   return result;
 }
 
-std::string EncodeData(const node::DataFrame& frame) {
+Pieces EncodeData(const node::DataFrame& frame) {
   std::vector<BatchSize> sizes;
   sizes.reserve(frame.runs.size());
   std::size_t body = VarintFieldSize(frame.end ? 1 : 0);
@@ -246,13 +247,12 @@ std::string EncodeData(const node::DataFrame& frame) {
     sizes.push_back(SizeOf(run));
     body += LengthFieldSize(sizes.back().total);
   }
-  std::string out;
+  Pieces out;
   const std::size_t size = LengthFieldSize(body);
-  out.reserve(size);
-  Writer writer(out);
-  writer.Header(kFrame, body);
+  out.tail().reserve(std::min(size, kMinShared));
+  Writer(out.tail()).Header(kFrame, body);
   for (std::size_t i = 0; i < frame.runs.size(); ++i) AppendBatch(out, frame.runs[i], sizes[i]);
-  writer.VarintField(kEnd, frame.end ? 1 : 0);
+  if (frame.end) Writer(out.tail()).VarintField(kEnd, 1);
   PM_CHECK(out.size() == size);
   return out;
 }

@@ -19,6 +19,7 @@
 
 #include "mesh/base/limits.h"
 #include "mesh/node/frame.h"
+#include "server/wire/pieces.h"
 #include "server/wire/result.h"
 #include "server/wire/rules.h"
 
@@ -39,7 +40,7 @@ struct ReceivedData {
 
 Result<ReceivedData, WireError> DecodeData(std::shared_ptr<const std::string> bytes);
 
-std::string EncodeData(const node::DataFrame& frame);
+Pieces EncodeData(const node::DataFrame& frame);
 std::string EncodeDataHello(std::string_view link_token);
 
 }  // namespace peermesh::wire

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -177,8 +178,8 @@ void AppendGap(std::string& out, const Part& part) {
 
 }  // namespace
 
-std::string EncodeDeliveries(std::span<const flow::Delivery> deliveries,
-                             const std::function<std::string(const PeerId&)>& names) {
+Pieces EncodeDeliveries(std::span<const flow::Delivery> deliveries,
+                        const std::function<std::string(const PeerId&)>& names) {
   std::vector<Part> parts;
   std::vector<std::string> known = {""};
   parts.reserve(deliveries.size());
@@ -204,13 +205,14 @@ std::string EncodeDeliveries(std::span<const flow::Delivery> deliveries,
       size += LengthFieldSize(parts[i].total);
     }
   }
-  std::string out;
-  out.reserve(size);
+  Pieces out;
+  std::string& head = out.tail();
+  head.reserve(std::min(size, kMinShared));
   for (const Part& part : parts) {
-    if (!part.delivery->is_gap()) AppendDelivery(out, part, known[part.name]);
+    if (!part.delivery->is_gap()) AppendDelivery(head, part, known[part.name]);
   }
   for (const Part& part : parts) {
-    if (part.delivery->is_gap()) AppendGap(out, part);
+    if (part.delivery->is_gap()) AppendGap(head, part);
   }
   for (const flow::Delivery& delivery : deliveries) {
     if (!delivery.is_gap()) AppendRecords(out, *delivery.batch, delivery.items);

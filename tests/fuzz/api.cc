@@ -50,7 +50,7 @@ void TryDelivery(const BatchRef& batch, std::size_t step, std::uint64_t first) {
     delivery.items.push_back({static_cast<std::uint32_t>(row), first + 2 * row});
   }
   const std::string bytes =
-      wire::EncodeDeliveries({&delivery, 1}, [](const PeerId&) { return "name"; });
+      wire::EncodeDeliveries({&delivery, 1}, [](const PeerId&) { return "name"; }).Flat();
   v1::SubscribeResponse seen;
   PM_CHECK(seen.ParseFromString(bytes));
   PM_CHECK(seen.messages_size() == static_cast<int>(delivery.items.size()));

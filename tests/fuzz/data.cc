@@ -49,14 +49,14 @@ void CheckSame(const Run& a, const Run& b) {
 }
 
 void TryRoundTrip(const DataFrame& frame) {
-  auto bytes = std::make_shared<const std::string>(wire::EncodeData(frame));
+  auto bytes = std::make_shared<const std::string>(wire::EncodeData(frame).Flat());
   const auto again = wire::DecodeData(bytes);
   PM_CHECK(again.ok() && !again->hello && again->frame.end == frame.end);
   PM_CHECK(again->frame.runs.size() == frame.runs.size());
   for (std::size_t i = 0; i < frame.runs.size(); ++i) {
     CheckSame(frame.runs[i], again->frame.runs[i]);
   }
-  PM_CHECK(wire::EncodeData(again->frame) == *bytes);
+  PM_CHECK(wire::EncodeData(again->frame).Flat() == *bytes);
 }
 
 // As for a receiver that wants only some of the messages.

@@ -221,7 +221,7 @@ void NodeDriver::Take(node::SendControl& wish) {
 }
 
 void NodeDriver::Take(node::SendData& wish) {
-  const auto bytes = std::make_shared<const std::string>(wire::EncodeData(wish.frame));
+  const auto bytes = std::make_shared<const std::string>(wire::EncodeData(wish.frame).Flat());
   PM_CHECK(wire::DecodeData(bytes).ok());
   const auto at = links_.find(wish.link);
   if (at != links_.end()) PM_CHECK(!std::exchange(at->second.data_out, true));
@@ -254,7 +254,7 @@ void NodeDriver::Take(node::Deliver& wish) {
     if (delivery.is_gap()) PM_CHECK(delivery.gap_from > 0 && delivery.gap_from <= delivery.gap_to);
   }
   const std::string bytes =
-      wire::EncodeDeliveries(wish.deliveries, [](const PeerId&) { return "peer"; });
+      wire::EncodeDeliveries(wish.deliveries, [](const PeerId&) { return "peer"; }).Flat();
   PM_CHECK(!bytes.empty());
 }
 

@@ -18,7 +18,7 @@ node::ControlFrame WireCodec::Pass(const node::ControlFrame& frame) {
 }
 
 node::DataFrame WireCodec::Pass(const node::DataFrame& frame) {
-  auto bytes = std::make_shared<const std::string>(wire::EncodeData(frame));
+  auto bytes = std::make_shared<const std::string>(wire::EncodeData(frame).Flat());
   PM_CHECK(bytes->size() <= kMaxDataFrameBytes);
   auto received = wire::DecodeData(std::move(bytes));
   PM_CHECK(received.ok() && !received->hello);

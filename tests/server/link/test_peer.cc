@@ -90,7 +90,7 @@ node::DataFrame FrameOf(const std::string& subject, const std::vector<std::strin
 std::vector<std::string> PayloadsOf(const node::DataFrame& frame) {
   std::vector<std::string> payloads;
   ::peermesh::link::v1::DataRequest request;
-  EXPECT_TRUE(request.ParseFromString(wire::EncodeData(frame)));
+  EXPECT_TRUE(request.ParseFromString(wire::EncodeData(frame).Flat()));
   for (const auto& batch : request.frame().batches()) {
     for (const auto& message : batch.messages()) payloads.push_back(message.payload());
   }

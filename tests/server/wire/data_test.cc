@@ -45,7 +45,7 @@ void ExpectSame(const flow::Run& a, const flow::Run& b) {
 
 // Encodes and decodes.
 node::DataFrame RoundTrip(const node::DataFrame& frame) {
-  auto decoded = DecodeData(Share(EncodeData(frame)));
+  auto decoded = DecodeData(Share(EncodeData(frame).Flat()));
   EXPECT_TRUE(decoded.ok()) << Describe(decoded.error().rule).label;
   return decoded->frame;
 }
@@ -108,7 +108,7 @@ TEST(DataTest, TheBytesAreThoseOfTheGeneratedClasses) {
   }
   for (const int skip : {0, 2, 0, 1}) request.mutable_frame()->mutable_batches(0)->add_skips(skip);
   request.mutable_frame()->set_end(true);
-  EXPECT_EQ(EncodeData(frame), request.SerializeAsString());
+  EXPECT_EQ(EncodeData(frame).Flat(), request.SerializeAsString());
   const auto decoded = DecodeData(Share(request.SerializeAsString()));
   ASSERT_TRUE(decoded.ok());
   for (std::size_t i = 0; i < frame.runs.size(); ++i)
@@ -151,7 +151,7 @@ TEST(DataTest, HellosComeBack) {
   const auto answer = DecodeData(Share(EncodeDataHello("")));
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(answer->hello, "");
-  EXPECT_FALSE(DecodeData(Share(EncodeData({})))->hello.has_value());
+  EXPECT_FALSE(DecodeData(Share(EncodeData({}).Flat()))->hello.has_value());
   pb::DataRequest request;
   request.mutable_frame()->mutable_hello()->set_link_token(token);
   EXPECT_EQ(EncodeDataHello(token), request.SerializeAsString());
@@ -237,7 +237,7 @@ TEST(DataTest, FieldsOfALaterVersionAreSkipped) {
 TEST(DataTest, EveryPrefixIsJudgedWithoutHarm) {
   node::DataFrame frame;
   frame.runs.push_back(MakeRun(1, {0, 7, 0}, 5));
-  const std::string bytes = EncodeData(frame);
+  const std::string bytes = EncodeData(frame).Flat();
   for (std::size_t size = 1; size < bytes.size(); ++size) {
     EXPECT_FALSE(DecodeData(Share(bytes.substr(0, size))).ok()) << size;
   }
@@ -248,7 +248,7 @@ TEST(DataTest, WhateverIsAcceptedIsWellFormedAndEncodesAgain) {
   frame.runs.push_back(MakeRun(1, {0, 7, 0}, 5));
   frame.runs.push_back(MakeRun(30, {0, 0}));
   frame.runs.back().mark = true;
-  const std::string good = EncodeData(frame);
+  const std::string good = EncodeData(frame).Flat();
   Rng rng = TestRng(2);
   int accepted = 0;
   for (int round = 0; round < 50'000; ++round) {
@@ -261,7 +261,7 @@ TEST(DataTest, WhateverIsAcceptedIsWellFormedAndEncodesAgain) {
     ASSERT_TRUE(parsed.ParseFromString(bytes));
     ASSERT_EQ(parsed.frame().batches_size(), static_cast<int>(decoded->frame.runs.size()));
     for (const flow::Run& run : decoded->frame.runs) ASSERT_TRUE(run.IsWellFormed());
-    const auto again = DecodeData(Share(EncodeData(decoded->frame)));
+    const auto again = DecodeData(Share(EncodeData(decoded->frame).Flat()));
     ASSERT_TRUE(again.ok());
     for (std::size_t i = 0; i < decoded->frame.runs.size(); ++i) {
       ExpectSame(decoded->frame.runs[i], again->frame.runs[i]);

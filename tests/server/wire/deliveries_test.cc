@@ -35,7 +35,7 @@ flow::Delivery MakeGap(std::uint64_t from, std::uint64_t to) {
 }
 
 v1::SubscribeResponse Encode(const std::vector<flow::Delivery>& deliveries) {
-  const std::string bytes = EncodeDeliveries(deliveries, NameOf);
+  const std::string bytes = EncodeDeliveries(deliveries, NameOf).Flat();
   v1::SubscribeResponse response;
   EXPECT_TRUE(response.ParseFromString(bytes));
   EXPECT_EQ(response.GetReflection()->GetUnknownFields(response).field_count(), 0);
@@ -126,7 +126,7 @@ TEST(DeliveriesTest, ASkipBeyond32BitsBeginsANewRun) {
 TEST(DeliveriesTest, AnExchangeResponseLooksTheSame) {
   v1::ExchangeResponse response;
   const std::vector<flow::Delivery> deliveries = {MakeDelivery({1}), MakeGap(2, 3)};
-  ASSERT_TRUE(response.ParseFromString(EncodeDeliveries(deliveries, NameOf)));
+  ASSERT_TRUE(response.ParseFromString(EncodeDeliveries(deliveries, NameOf).Flat()));
   EXPECT_EQ(response.deliveries_size(), 1);
   EXPECT_EQ(response.gaps_size(), 1);
   EXPECT_EQ(response.messages_size(), 1);
