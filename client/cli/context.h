@@ -86,6 +86,7 @@ void AddCompletion(CLI::App& app, Context& context);  // completion
 void AddSnippet(CLI::App& app, Context& context);     // snippet
 void AddPub(CLI::App& app, Context& context);         // pub, send
 void AddSub(CLI::App& app, Context& context);         // sub
+void AddBench(CLI::App& app, Context& context);       // bench
 void AddToken(CLI::App& app, Context& context);       // token
 void AddClient(CLI::App& app, Context& context);      // client
 

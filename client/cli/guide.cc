@@ -183,6 +183,18 @@ std::vector<Guide> OfDiagnosis() {
                     {"peermesh resources --by peer --older 10m", "Whose are the old ones"},
                     {"peermesh resources --by each --kind socket", "One by one"}},
        .see_also = {"peermesh-leaks(1)"}},
+      {.path = "bench",
+       .examples = {{"peermesh bench", "Through this peer alone, for five seconds"},
+                    {"peermesh bench --answer", "On beta: be the other application"},
+                    {"peermesh bench beta --size 16384", "Here: what gets to beta, 16 KiB each"},
+                    {"peermesh bench beta --rate 1000 --json", "Gently, for a program"}},
+       .description =
+           "A round trip is the time from a publish to its answer: application, peer, link, peer, "
+           "application, and all the way back. One way, publishers are held back when the other "
+           "application or a link is the slower, so that nothing is lost; what is lost all the "
+           "same shows in the result. It says what this mesh does now, under the load that it has. "
+           "\"peermesh peers ping\" measures the way between two peers alone.",
+       .see_also = {"peermesh-peers-ping(1)", "peermesh-pub(1)"}},
   };
 }
 

@@ -102,6 +102,7 @@ void AddCommands(CLI::App& app, Context& context) {
   Head(app, "The mesh");
   AddCheck(app, context);
   AddLeaks(app, context);
+  AddBench(app, context);
   Head(app, "Diagnosis");
   AddConfig(app, context);
   AddContext(app, context);

@@ -22,22 +22,27 @@ std::uint64_t InterestShare(std::string_view pattern, std::uint32_t block_ms) {
 }
 
 Interest::Entry& Interest::EntryFor(std::string_view pattern) {
-  if (const auto key = tree_.Find(pattern)) return entries_.at(*key);
-  const std::uint32_t key = next_entry_++;
-  PM_CHECK(key != 0);
-  tree_.Insert(pattern, key);
-  Entry& entry = entries_[key];
-  entry.pattern = std::string(pattern);
-  return entry;
+  if (const auto place = tree_.Find(pattern)) return *entries_[*place];
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(entries_.size()));
+    entries_.emplace_back();
+  }
+  const std::uint32_t place = free_.back();
+  free_.pop_back();
+  tree_.Insert(pattern, place);
+  entries_[place] = std::make_unique<Entry>();
+  entries_[place]->pattern = std::string(pattern);
+  return *entries_[place];
 }
 
 void Interest::DropIfUnused(std::string_view pattern) {
   const auto key = tree_.Find(pattern);
   PM_CHECK(key);
-  const Entry& entry = entries_.at(*key);
+  const Entry& entry = *entries_[*key];
   if (!entry.local.empty() || !entry.remote.empty()) return;
   const std::string owned = entry.pattern;
-  entries_.erase(*key);
+  entries_[*key].reset();
+  free_.push_back(*key);
   tree_.Erase(owned);
 }
 
@@ -70,7 +75,7 @@ Interest::Added Interest::Add(std::string_view pattern, const LocalSubscription&
 void Interest::Remove(std::string_view pattern, const LocalSubscription& subscription) {
   const auto key = tree_.Find(pattern);
   if (!key) return;
-  Entry& entry = entries_.at(*key);
+  Entry& entry = *entries_[*key];
   const auto before = BlockOf(entry);
   if (entry.local.erase(subscription) == 0) return;
   const auto blocks = entry.blocks.find(subscription.block_ms);
@@ -100,7 +105,7 @@ std::vector<LocalChange> Interest::TakeChanges(std::size_t most) {
     const std::string& pattern = node.key();
     const auto before = node.mapped();
     const auto key = tree_.Find(pattern);
-    const auto after = key ? BlockOf(entries_.at(*key)) : std::nullopt;
+    const auto after = key ? BlockOf(*entries_[*key]) : std::nullopt;
     if (after == before) continue;  // there and back again
     if (before) local_hash_ -= InterestShare(pattern, *before);
     if (after) local_hash_ += InterestShare(pattern, *after);
@@ -113,7 +118,9 @@ std::vector<LocalChange> Interest::TakeChanges(std::size_t most) {
 std::vector<LocalChange> Interest::Snapshot() const {
   PM_CHECK(before_.empty());  // the caller took the changes first, so generation and content agree
   std::map<std::string, std::uint32_t> sorted;
-  for (const auto& [key, entry] : entries_) {
+  for (const auto& held : entries_) {
+    if (held == nullptr) continue;
+    const Entry& entry = *held;
     if (const auto block = BlockOf(entry)) sorted.emplace(entry.pattern, *block);
   }
   std::vector<LocalChange> all;
@@ -155,7 +162,7 @@ void Interest::UnsetRemote(PeerId peer, std::string_view pattern) {
   remote->second.patterns.erase(known);
   const auto key = tree_.Find(pattern);
   PM_CHECK(key);
-  entries_.at(*key).remote.erase(peer);
+  entries_[*key]->remote.erase(peer);
   DropIfUnused(pattern);
 }
 
@@ -165,7 +172,7 @@ void Interest::ClearRemote(PeerId peer) {
   for (const auto& [pattern, block] : remote->second.patterns) {
     const auto key = tree_.Find(pattern);
     PM_CHECK(key);
-    entries_.at(*key).remote.erase(peer);
+    entries_[*key]->remote.erase(peer);
     DropIfUnused(pattern);
   }
   remotes_.erase(remote);
@@ -190,7 +197,7 @@ void Interest::Match(std::string_view subject, Matched& out) const {
   scratch_.clear();
   tree_.Match(subject, scratch_);
   for (const std::uint32_t key : scratch_) {
-    const Entry& entry = entries_.at(key);
+    const Entry& entry = *entries_[key];
     out.local.insert(out.local.end(), entry.local.begin(), entry.local.end());
     for (const auto& [peer, block] : entry.remote) out.remote.push_back({peer, block});
   }
@@ -213,13 +220,16 @@ std::vector<SessionId> Interest::SessionsOnChannel(std::uint32_t channel) const 
 }
 
 void Interest::CheckInvariants() const {
-  PM_CHECK(tree_.size() == entries_.size());
+  PM_CHECK(tree_.size() == patterns());
   std::size_t local = 0, leading = 0;
   std::uint64_t told = 0;  // the hash of what others were told
   std::map<PeerId, std::size_t> remote;
   std::map<SessionId, std::map<std::uint32_t, std::size_t>> channels;
-  for (const auto& [key, entry] : entries_) {
-    PM_CHECK(tree_.Find(entry.pattern) == key);
+  for (const auto& held : entries_) {
+    if (held == nullptr) continue;
+    const Entry& entry = *held;
+    const auto place = tree_.Find(entry.pattern);
+    PM_CHECK(place && entries_[*place] == held);
     PM_CHECK(!entry.local.empty() || !entry.remote.empty());
     local += entry.local.size();
     std::map<std::uint32_t, std::size_t> blocks;
@@ -254,7 +264,9 @@ void Interest::CheckInvariants() const {
 std::uint64_t Interest::Digest() const {
   peermesh::Digest digest;
   digest.Add(generation_).Add(local_hash_).Add(local_count_);
-  for (const auto& [key, entry] : entries_) {
+  for (const auto& held : entries_) {
+    if (held == nullptr) continue;
+    const Entry& entry = *held;
     digest.Add(entry.pattern);
     for (const auto& local : entry.local)
       digest.Add(local.session.value).Add(local.id).Add(local.block_ms);

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -82,7 +83,7 @@ class Interest {
   // Sessions with a subscription that can match on this channel.
   std::vector<SessionId> SessionsOnChannel(std::uint32_t channel) const;
 
-  std::size_t patterns() const { return entries_.size(); }
+  std::size_t patterns() const { return entries_.size() - free_.size(); }
   void CheckInvariants() const;
   std::uint64_t Digest() const;
 
@@ -103,9 +104,9 @@ class Interest {
   void Announce(const Entry& entry, std::optional<std::uint32_t> before);
   static std::optional<std::uint32_t> BlockOf(const Entry& entry);
 
-  SubjectTree tree_;  // pattern -> key of entries_
-  std::map<std::uint32_t, Entry> entries_;
-  std::uint32_t next_entry_ = 1;
+  SubjectTree tree_;  // pattern -> place in entries_
+  std::vector<std::unique_ptr<Entry>> entries_;
+  std::vector<std::uint32_t> free_;  // places in entries_ that are empty
 
   std::size_t local_count_ = 0;
   std::size_t local_leading_wildcards_ = 0;

@@ -212,6 +212,7 @@ class Faulty:
 
 
 @harness.unittest.skipIf(FAULTY is None or fault_pb2 is None, "no peermeshd_faults (cmake -DPEERMESH_FAULTS=ON)")
+@harness.unittest.skipIf(harness.SANITIZED, "built with sanitizers: they report what is leaked on purpose")
 class Faults(harness.MeshTest):
     """Alpha forgets one of each kind; gamma leaks outside the ledger; beta is a peer to be lost. All of it is provoked
     before the first test, and the waiting is shared."""

@@ -60,6 +60,7 @@ Options ParseOptions(int argc, char** argv) {
   app.add_option("--first-slot", options.first_slot);
   app.add_option("--slots", options.slots);
   app.add_option("--delay-us", options.delay_us);
+  app.add_option("--io-buffer", options.io_buffer);
   app.add_flag("--lossy", options.lossy);
   try {
     app.parse(argc, argv);
@@ -159,8 +160,7 @@ std::uint64_t Window::Wait(int publisher, std::uint64_t sent, std::uint64_t take
     std::uint64_t least = ~std::uint64_t{0};
     for (int slot = 0; slot < slots_; ++slot) {
       least = std::min(
-          least,
-          At(slot, static_cast<std::uint32_t>(publisher)).load(std::memory_order_acquire));
+          least, At(slot, static_cast<std::uint32_t>(publisher)).load(std::memory_order_acquire));
     }
     return least;
   };

@@ -5,7 +5,8 @@
 //
 //   sub     --connections subscribers, each of which must get every message of every publisher once
 //           and in the order it was published; one that does not makes the run void
-//   pub     --publishers connections, each publishing --warm-up and then --messages messages
+//   pub     --publishers connections, each publishing --warm-up, then --messages, then once more
+//           --warm-up messages, so that nothing is timed while it starts or runs empty
 //   ask     one request at a time, answered by `answer`: round trips
 //   answer  sends every payload back
 //   churn   connect, subscribe, publish to oneself, receive, close: once for each of --messages
@@ -13,7 +14,7 @@
 // A program prints `ready` when it is connected and its subscriptions are made, begins at a line on
 // its standard input, prints one line of JSON when it is done, and stays until its input ends, so
 // that the driver can look at it. Time is measured where messages arrive: from the last message of
-// the warm-up to the last of all.
+// the warm-up to the last of --messages.
 //
 // NATS holds nobody back, so its publishers are paced by a `Window` in memory that publisher and
 // subscriber map: flow control that costs NATS no message, no byte and no wake-up.
@@ -44,16 +45,18 @@ struct Options {
   int connections = 1;               // subscribers in this process
   int publishers = 1;                // in `pub`: connections; in `sub`: publishers to be heard
   std::uint64_t warm_up = 0, messages = 0;  // of each publisher
-  std::size_t bytes = 0;                    // of a payload
-  std::uint64_t rate = 0;                   // messages a second of each publisher; 0: no limit
-  int subjects = 1;                         // distinct subjects, used in turn
-  int batch = 1;                            // messages handed over in one call
-  std::uint64_t window = 0;                 // bytes under way of each publisher; 0: no window
-  std::string window_file;                  // shared by publishers and subscribers
-  int first_slot = 0;                       // of this process's subscribers in that file
-  int slots = 1;                            // subscribers in that file
-  bool lossy = false;                       // `sub`: may miss messages, never twice or back
-  int delay_us = 0;                         // `sub`: what it takes the application to use one
+  std::uint64_t all() const { return 2 * warm_up + messages; }
+  std::size_t bytes = 0;     // of a payload
+  std::uint64_t rate = 0;    // messages a second of each publisher; 0: no limit
+  int subjects = 1;          // distinct subjects, used in turn
+  int batch = 1;             // messages handed over in one call
+  std::uint64_t window = 0;  // bytes under way of each publisher; 0: no window
+  std::string window_file;   // shared by publishers and subscribers
+  int first_slot = 0;        // of this process's subscribers in that file
+  int slots = 1;             // subscribers in that file
+  bool lossy = false;        // `sub`: may miss messages, never twice or back
+  int delay_us = 0;          // `sub`: what it takes the application to use one
+  int io_buffer = 0;         // bytes; of a library that lets one choose; 0: its default
 };
 Options ParseOptions(int argc, char** argv);
 
@@ -134,6 +137,7 @@ struct Wish {
   Handler on_message;                 // on a thread of the library
   bool low_latency = false;           // what the library's documentation advises for round trips
   bool lossy = false;                 // a slow subscriber may lose messages
+  int io_buffer = 0;                  // as in Options
 };
 
 // One connection of an application. Publish and Flush: one thread, or the handler.
@@ -189,7 +193,7 @@ class Arrivals {
   struct Subscriber;
   const Options& options_;
   Window window_;
-  std::uint64_t warm_up_, all_;
+  const std::uint64_t begin_, end_, all_;  // messages to one subscriber
   std::vector<std::unique_ptr<Subscriber>> subscribers_;
   std::atomic<int> unfinished_;
   std::atomic<bool> void_{false};

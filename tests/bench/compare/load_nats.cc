@@ -2,14 +2,15 @@
 //
 //   load_nats ROLE --target nats://HOST:PORT|tls://HOST:PORT [--identity DIRECTORY] ...
 //
-// As its documentation advises. For throughput the library's own buffering; for round trips
-// natsOptions_SetSendAsap. A subscriber's queue in the library has no limit, since the window of
-// load.h bounds what is under way; one subscription has a delivery thread of its own, many share the
-// library's pool of one.
+// As its documentation advises. For throughput the library's own buffering, whose size --io-buffer
+// can change; for round trips natsOptions_SetSendAsap. A subscriber's queue in the library has no
+// limit, since the window of load.h bounds what is under way. One subscription has a delivery
+// thread of its own; several share the library's pool of one thread, which keeps their order.
+#include <fmt/format.h>
 #include <nats/nats.h>
 
-#include <fmt/format.h>
-
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "server/process/memory.h"
@@ -19,7 +20,6 @@ namespace peermesh::bench {
 namespace {
 
 constexpr int kTimeoutMs = 30000;
-constexpr std::size_t kManySubscriptions = 16;
 
 void Check(natsStatus status, const char* call) {
   if (status != NATS_OK) Fail(fmt::format("{}: {}", call, natsStatus_GetText(status)));
@@ -34,8 +34,8 @@ class Application final : public Connection {
     NATS_CHECK(natsOptions_SetURL(options, wish.target.c_str()));
     NATS_CHECK(natsOptions_SetAllowReconnect(options, false));
     NATS_CHECK(natsOptions_SetSendAsap(options, wish.low_latency));
-    NATS_CHECK(natsOptions_UseGlobalMessageDelivery(options,
-                                                    wish.patterns.size() > kManySubscriptions));
+    if (wish.io_buffer > 0) NATS_CHECK(natsOptions_SetIOBufSize(options, wish.io_buffer));
+    NATS_CHECK(natsOptions_UseGlobalMessageDelivery(options, wish.patterns.size() > 1));
     if (!wish.identity.empty()) {
       const std::string ca = wish.identity + "/ca.pem", certificate = wish.identity + "/cert.pem",
                         key = wish.identity + "/key.pem";
@@ -52,6 +52,12 @@ class Application final : public Connection {
 
   ~Application() override {
     natsConnection_Close(connection_);
+    {
+      // Its delivery threads may still be in our handler.
+      std::unique_lock lock(mutex_);
+      const auto gone = [this] { return completed_ == subscriptions_.size(); };
+      if (!changed_.wait_for(lock, std::chrono::seconds(30), gone)) Fail("subscriptions stay");
+    }
     for (natsSubscription* subscription : subscriptions_) natsSubscription_Destroy(subscription);
     natsConnection_Destroy(connection_);
   }
@@ -68,6 +74,7 @@ class Application final : public Connection {
     natsSubscription*& subscription = subscriptions_.emplace_back();
     NATS_CHECK(
         natsConnection_Subscribe(&subscription, connection_, pattern.c_str(), &OnMessage, this));
+    NATS_CHECK(natsSubscription_SetOnCompleteCB(subscription, &OnComplete, this));
     if (!lossy) NATS_CHECK(natsSubscription_SetPendingLimits(subscription, -1, -1));
   }
 
@@ -77,7 +84,17 @@ class Application final : public Connection {
     natsMsg_Destroy(message);
   }
 
+  static void OnComplete(void* self) {
+    auto& application = *static_cast<Application*>(self);
+    const std::lock_guard lock(application.mutex_);
+    ++application.completed_;
+    application.changed_.notify_all();
+  }
+
   const Handler on_message_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t completed_ = 0;  // subscriptions that will deliver no more
   natsConnection* connection_ = nullptr;
   std::vector<natsSubscription*> subscriptions_;
 };

@@ -12,7 +12,8 @@
 namespace peermesh::bench {
 namespace {
 
-// Without a single message for this long, a run is void: longer than any hiccup of a loaded machine.
+// Without a single message for this long, a run is void: longer than any hiccup of a loaded
+// machine.
 constexpr std::chrono::seconds kPatience(30);
 constexpr char kAskSubject[] = "echo.request";
 constexpr char kAnswerSubject[] = "echo.answer";
@@ -22,6 +23,7 @@ Wish WishOf(const Options& options, int connection) {
   wish.target = options.targets[static_cast<std::size_t>(connection) % options.targets.size()];
   wish.identity = options.identity;
   wish.lossy = options.lossy;
+  wish.io_buffer = options.io_buffer;
   return wish;
 }
 
@@ -56,12 +58,12 @@ class Pace {
 
 // One publisher, from its first message to its flush.
 void PublishOne(const Options& options, const Window& window, Connection& connection, int index) {
-  const std::uint64_t all = options.warm_up + options.messages;
+  const std::uint64_t all = options.all();
   std::vector<std::string> subjects;
+  subjects.reserve(static_cast<std::size_t>(options.subjects));
   for (int i = 0; i < options.subjects; ++i) subjects.push_back(SubjectOf(i, options.subjects));
-  std::vector<std::string> payloads(
-      static_cast<std::size_t>(options.batch),
-      MakePayload(static_cast<std::uint32_t>(index), options.bytes));
+  std::vector<std::string> payloads(static_cast<std::size_t>(options.batch),
+                                    MakePayload(static_cast<std::uint32_t>(index), options.bytes));
   Pace pace(options.rate);
   std::uint64_t taken = 0;
   std::size_t subject = 0;
@@ -83,6 +85,7 @@ void PublishOne(const Options& options, const Window& window, Connection& connec
 void Pub(const Options& options, const Connect& connect) {
   const Window window(options);
   std::vector<std::unique_ptr<Connection>> connections;
+  connections.reserve(static_cast<std::size_t>(options.publishers));
   for (int i = 0; i < options.publishers; ++i) {
     connections.push_back(connect(WishOf(options, i)));
   }
@@ -90,10 +93,10 @@ void Pub(const Options& options, const Connect& connect) {
   const double cpu = CpuSeconds();
   const auto begin = Clock::now();
   std::vector<std::thread> threads;
+  threads.reserve(connections.size());
   for (int i = 0; i < options.publishers; ++i) {
-    threads.emplace_back([&, i] {
-      PublishOne(options, window, *connections[static_cast<std::size_t>(i)], i);
-    });
+    threads.emplace_back(
+        [&, i] { PublishOne(options, window, *connections[static_cast<std::size_t>(i)], i); });
   }
   for (std::thread& thread : threads) thread.join();
   const std::chrono::duration<double> took = Clock::now() - begin;
@@ -116,6 +119,7 @@ void Sub(const Options& options, const Connect& connect) {
   const double cpu = CpuSeconds();
   if (options.lossy) {
     AwaitEnd();
+    connections.clear();
     arrivals.Result().Add("cpu_s", CpuSeconds() - cpu).Print();
     return;
   }
@@ -243,8 +247,9 @@ struct Arrivals::Subscriber {
 Arrivals::Arrivals(const Options& options)
     : options_(options),
       window_(options),
-      warm_up_(options.warm_up * static_cast<std::uint64_t>(options.publishers)),
-      all_(warm_up_ + options.messages * static_cast<std::uint64_t>(options.publishers)),
+      begin_(options.warm_up * static_cast<std::uint64_t>(options.publishers)),
+      end_(begin_ + options.messages * static_cast<std::uint64_t>(options.publishers)),
+      all_(end_ + begin_),
       unfinished_(options.connections) {
   for (int i = 0; i < options.connections; ++i) {
     subscribers_.push_back(std::make_unique<Subscriber>(options));
@@ -263,8 +268,8 @@ void Arrivals::Take(int subscriber, std::string_view payload) {
   const std::uint64_t total = at.check.taken();
   const std::uint32_t publisher = at.check.publisher();
   window_.Took(options_.first_slot + subscriber, publisher, ++at.taken[publisher]);
-  if (total == std::max<std::uint64_t>(warm_up_, 1)) at.begin = Clock::now();
-  if (total == all_) at.end = Clock::now();
+  if (total == std::max<std::uint64_t>(begin_, 1)) at.begin = Clock::now();
+  if (total == end_) at.end = Clock::now();
   at.total.store(total, std::memory_order_relaxed);
   if (total == all_) unfinished_.fetch_sub(1);
   if (options_.delay_us > 0) {
@@ -308,7 +313,7 @@ Report Arrivals::Result() const {
   Report report;
   report.Add("role", "sub").Add("total", static_cast<double>(total)).Add("fault", fault);
   if (total == wanted) {
-    report.Add("messages", static_cast<double>(wanted - warm_up_ * subscribers_.size()))
+    report.Add("messages", static_cast<double>((end_ - begin_) * subscribers_.size()))
         .Add("seconds", took.count());
   }
   return report;
