@@ -131,6 +131,31 @@ void AddApi(const Seeds& seeds) {
   seeds.Add("api", "exchange-refused", "x" + exchange.SerializeAsString());
 }
 
+void AddDeliveries(const Seeds& seeds) {
+  // The first byte says how the rest is cut.
+  const std::string cut(1, '\x04');
+  v1::ExchangeResponse frame;
+  frame.mutable_welcome()->set_peer_name("alpha");
+  frame.set_pong(300);
+  seeds.Add("delivery", "welcome", cut + frame.SerializeAsString());
+  v1::Delivery& run = *frame.add_deliveries();
+  run.set_count(2);
+  run.set_origin(std::string(32, 'o'));
+  run.set_first_sequence(7);
+  run.add_skips(0);
+  run.add_skips(3);
+  run.add_matched(1);
+  *frame.add_messages() = MessageOf("a.b", 200);
+  *frame.add_messages() = FullMessage(3, 2);
+  seeds.Add("delivery", "run", cut + frame.SerializeAsString());
+  v1::Gap& gap = *frame.add_gaps();
+  gap.set_origin(std::string(32, 'o'));
+  gap.set_from(9);
+  gap.set_to(10);
+  gap.set_before_message(1);
+  seeds.Add("delivery", "gap", cut + frame.SerializeAsString());
+}
+
 // A batch of `count` messages on one subject; the first number is 10.
 link::v1::Batch& AddBatch(link::v1::DataRequest& request, const std::string& subject, int count,
                           bool skips) {
@@ -353,6 +378,7 @@ int main(int argc, char** argv) {
   const Seeds seeds(argv[1]);
   AddMessages(seeds);
   AddApi(seeds);
+  AddDeliveries(seeds);
   AddData(seeds);
   AddControl(seeds);
   AddNode(seeds);
