@@ -194,7 +194,7 @@ std::vector<Guide> OfDiagnosis() {
            "application or a link is the slower, so that nothing is lost; what is lost all the "
            "same shows in the result. It says what this mesh does now, under the load that it has. "
            "\"peermesh peers ping\" measures the way between two peers alone.",
-       .see_also = {"peermesh-peers-ping(1)", "peermesh-pub(1)"}},
+       .see_also = {"peermesh-peers(1)", "peermesh-pub(1)"}},
   };
 }
 

@@ -129,7 +129,8 @@ class Reports(harness.MeshTest):
     def test_pages_are_json_for_programs(self):
         for path, schema in (("resources?", "resources"), ("resources?by=peer&", "listing"), ("fds?", "fds"),
                              ("threads?", "threads")):
-            self.assertEqual(json.loads(self.alpha.page(f"debug/{path}format=json"))["schema"], f"peermesh.{schema}.v1")
+            self.assertEqual(json.loads(self.alpha.page(f"debug/{path}format=json"))["schema"],
+                             f"peermesh.debug.{schema}.v1")
 
     def test_threads_of_ours_are_claimed(self):
         threads = json.loads(self.alpha.page("debug/threads?format=json"))["threads"]
