@@ -11,16 +11,8 @@
 namespace peermesh::client {
 namespace {
 
-// peermesh.v1.Message, Header, and where messages stand in a frame.
-enum MessageField : std::uint32_t {
-  kSubject = 1,
-  kPayload = 2,
-  kReplyTo = 3,
-  kHeaders = 4,
-  kContentType = 5,
-};
-enum HeaderField : std::uint32_t { kKey = 1, kValue = 2 };
-constexpr std::uint32_t kMessages = 15;
+constexpr std::uint32_t kMessages = v1::ExchangeResponse::kMessagesFieldNumber;
+static_assert(kMessages == v1::ExchangeRequest::kMessagesFieldNumber);
 
 enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kLength = 2, kFixed32 = 5 };
 constexpr std::uint32_t kTypeBits = 3;
@@ -93,8 +85,8 @@ bool ReadText(Cursor& cursor, std::size_t bytes, std::string& out) {
 
 bool ReadHeaderEntry(Cursor& cursor, std::size_t bytes, Header& out) {
   return ReadFields(cursor, bytes, [&](std::uint64_t number, std::size_t length) {
-    if (number == kKey) return ReadText(cursor, length, out.key);
-    if (number == kValue) return ReadText(cursor, length, out.value);
+    if (number == v1::Header::kKeyFieldNumber) return ReadText(cursor, length, out.key);
+    if (number == v1::Header::kValueFieldNumber) return ReadText(cursor, length, out.value);
     return cursor.Skip(length);
   });
 }
@@ -102,11 +94,12 @@ bool ReadHeaderEntry(Cursor& cursor, std::size_t bytes, Header& out) {
 bool ReadMessage(Cursor cursor, std::size_t bytes, Message& out) {
   return ReadFields(cursor, bytes, [&](std::uint64_t number, std::size_t length) {
     switch (number) {
-      case kSubject: return ReadText(cursor, length, out.subject);
-      case kPayload: return ReadText(cursor, length, out.payload);
-      case kReplyTo: return ReadText(cursor, length, out.reply_to);
-      case kHeaders: return ReadHeaderEntry(cursor, length, out.headers.emplace_back());
-      case kContentType: return ReadText(cursor, length, out.content_type);
+      case v1::Message::kSubjectFieldNumber: return ReadText(cursor, length, out.subject);
+      case v1::Message::kPayloadFieldNumber: return ReadText(cursor, length, out.payload);
+      case v1::Message::kReplyToFieldNumber: return ReadText(cursor, length, out.reply_to);
+      case v1::Message::kHeadersFieldNumber:
+        return ReadHeaderEntry(cursor, length, out.headers.emplace_back());
+      case v1::Message::kContentTypeFieldNumber: return ReadText(cursor, length, out.content_type);
       default: return cursor.Skip(length);
     }
   });
@@ -166,16 +159,18 @@ std::string& Records::Tail() {
 void Records::Add(Message message) {
   std::string& out = Tail();
   PutHeader(out, kMessages, WireBytes(message));
-  PutField(out, kSubject, message.subject);
-  PutField(out, kReplyTo, message.reply_to);
+  PutField(out, v1::Message::kSubjectFieldNumber, message.subject);
+  PutField(out, v1::Message::kReplyToFieldNumber, message.reply_to);
   for (const Header& header : message.headers) {
-    PutHeader(out, kHeaders, FieldBytes(header.key.size()) + FieldBytes(header.value.size()));
-    PutField(out, kKey, header.key);
-    PutField(out, kValue, header.value);
+    PutHeader(out, v1::Message::kHeadersFieldNumber,
+              FieldBytes(header.key.size()) + FieldBytes(header.value.size()));
+    PutField(out, v1::Header::kKeyFieldNumber, header.key);
+    PutField(out, v1::Header::kValueFieldNumber, header.value);
   }
-  PutField(out, kContentType, message.content_type);
-  if (message.payload.size() < kOwnPieceBytes) return PutField(out, kPayload, message.payload);
-  PutHeader(out, kPayload, message.payload.size());
+  PutField(out, v1::Message::kContentTypeFieldNumber, message.content_type);
+  if (message.payload.size() < kOwnPieceBytes)
+    return PutField(out, v1::Message::kPayloadFieldNumber, message.payload);
+  PutHeader(out, v1::Message::kPayloadFieldNumber, message.payload.size());
   pieces_.push_back(std::move(message.payload));
   closed_ = true;
 }
