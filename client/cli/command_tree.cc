@@ -112,4 +112,16 @@ std::vector<std::string> CommandTree::ValueOptions() const {
   return {names.begin(), names.end()};
 }
 
+std::string WordsFor(const ValueKind& value) {
+  switch (value.kind) {
+    case ValueKind::Kind::kText: return "";
+    case ValueKind::Kind::kFile: return "file";
+    case ValueKind::Kind::kDirectory: return "directory";
+    case ValueKind::Kind::kPeer: return "peer";
+    case ValueKind::Kind::kContext: return "context";
+    case ValueKind::Kind::kChoice: return fmt::format("choice {}", fmt::join(value.choices, " "));
+  }
+  return "";
+}
+
 }  // namespace peermesh::cli

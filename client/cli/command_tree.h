@@ -19,6 +19,8 @@ struct ValueKind {
   Kind kind = Kind::kText;
   std::vector<std::string> choices;  // of kChoice
 };
+// As the scripts of bash and zsh are told: "peer", "choice a b"; nothing for any text.
+std::string WordsFor(const ValueKind& value);
 
 struct OptionModel {
   std::vector<std::string> names;  // "--format", "-o"; of an argument none

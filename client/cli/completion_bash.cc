@@ -61,18 +61,6 @@ _peermesh() {
 complete -F _peermesh peermesh
 )sh";
 
-std::string KindOf(const ValueKind& value) {
-  switch (value.kind) {
-    case ValueKind::Kind::kText: return "";
-    case ValueKind::Kind::kFile: return "file";
-    case ValueKind::Kind::kDirectory: return "directory";
-    case ValueKind::Kind::kPeer: return "peer";
-    case ValueKind::Kind::kContext: return "context";
-    case ValueKind::Kind::kChoice: return fmt::format("choice {}", fmt::join(value.choices, " "));
-  }
-  return "";
-}
-
 std::string Names(const std::vector<OptionModel>& options) {
   std::string text;
   for (const OptionModel& option : options)
@@ -104,13 +92,13 @@ std::string BashCompletion(const CommandTree& tree) {
       // Those of the program hold everywhere.
       const std::string at = command.path.empty() ? "*" : "'" + command.path + "'";
       for (const std::string& name : option.names)
-        values += Line(fmt::format("{}/{}", at, name), KindOf(option.value));
+        values += Line(fmt::format("{}/{}", at, name), WordsFor(option.value));
       if (command.path.empty()) where += fmt::format(" {}", fmt::join(option.names, " "));
     }
     for (std::size_t i = 0; i < command.arguments.size(); ++i) {
       const bool last = i + 1 == command.arguments.size();
       arguments += Line(fmt::format("'{}'/{}", command.path, last ? "*" : std::to_string(i)),
-                        KindOf(command.arguments[i].value));
+                        WordsFor(command.arguments[i].value));
     }
   }
   return "# bash completion of peermesh " PEERMESH_VERSION

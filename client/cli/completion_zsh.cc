@@ -64,18 +64,6 @@ _peermesh() {
 if [[ ${funcstack[1]-} == _peermesh ]]; then _peermesh "$@"; else compdef _peermesh peermesh; fi
 )sh";
 
-std::string KindOf(const ValueKind& value) {
-  switch (value.kind) {
-    case ValueKind::Kind::kText: return "";
-    case ValueKind::Kind::kFile: return "file";
-    case ValueKind::Kind::kDirectory: return "directory";
-    case ValueKind::Kind::kPeer: return "peer";
-    case ValueKind::Kind::kContext: return "context";
-    case ValueKind::Kind::kChoice: return fmt::format("choice {}", fmt::join(value.choices, " "));
-  }
-  return "";
-}
-
 // "name:help" in single quotes; colons in a name would end it.
 std::string Described(const std::string& name, const std::string& help) {
   std::string text;
@@ -108,14 +96,14 @@ std::string ZshCompletion(const CommandTree& tree) {
       const std::string at = command.path.empty() ? "*" : "'" + command.path + "'";
       for (const std::string& name : option.names) {
         option_words += " " + Described(name, option.help);
-        const std::string kind = option.takes_value ? KindOf(option.value) : "";
+        const std::string kind = option.takes_value ? WordsFor(option.value) : "";
         if (!kind.empty()) values += Line(fmt::format("{}/{}", at, name), " '" + kind + "'");
         if (command.path.empty() && option.takes_value) where += " " + name;
       }
     }
     options += Line(fmt::format("'{}'/", command.path), option_words);
     for (std::size_t i = 0; i < command.arguments.size(); ++i) {
-      const std::string kind = KindOf(command.arguments[i].value);
+      const std::string kind = WordsFor(command.arguments[i].value);
       const bool last = i + 1 == command.arguments.size();
       if (kind.empty()) continue;
       arguments += Line(fmt::format("'{}'/{}", command.path, last ? "*" : std::to_string(i)),
