@@ -4,6 +4,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
@@ -89,10 +90,26 @@ std::string LabelOf(const CallInfo& info) {
 
 }  // namespace
 
+// "transport_security_type" of gRPC's authentication context, which is not the caller's to choose.
+DoorKind KindOf(std::string_view security) {
+  if (security == "insecure") return DoorKind::kSocket;
+  return security == "local" ? DoorKind::kOwnerSocket : DoorKind::kTls;
+}
+
+std::shared_ptr<grpc::ServerCredentials> CredentialsFor(const Door& door) {
+  switch (door.kind) {
+    case DoorKind::kSocket: return grpc::InsecureServerCredentials();
+    case DoorKind::kOwnerSocket: return grpc::experimental::LocalServerCredentials(UDS);
+    case DoorKind::kTls: break;
+  }
+  return door.credentials;
+}
+
 class RpcServer::Impl {
  public:
-  explicit Impl(RpcServerOptions options)
-      : options_(std::move(options)), health_(options_.stream_services), pool_(options_.name) {}
+  explicit Impl(RpcServerOptions options) : options_(std::move(options)), pool_(options_.name) {
+    for (const Door& door : options_.doors) ways_.push_back(std::make_unique<Way>(door));
+  }
 
   absl::Status Start() {
     grpc::ServerBuilder builder;
@@ -104,9 +121,10 @@ class RpcServer::Impl {
     builder.RegisterAsyncGenericService(&service_);
     for (grpc::Service* service : options_.services) builder.RegisterService(service);
     using Experimental = grpc::ServerBuilder::experimental_type;
-    acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
-        Experimental::ExternalConnectionType::FROM_FD,
-        options_.credentials ? options_.credentials : grpc::InsecureServerCredentials());
+    for (const auto& way : ways_) {
+      way->acceptor = builder.experimental().AddExternalConnectionAcceptor(
+          Experimental::ExternalConnectionType::FROM_FD, CredentialsFor(way->door));
+    }
     std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues;
     for (int i = 0; i < options_.queues; ++i) queues.push_back(builder.AddCompletionQueue());
     server_ = builder.BuildAndStart();
@@ -122,10 +140,11 @@ class RpcServer::Impl {
     return absl::OkStatus();
   }
 
-  void HandOver(ledger::UniqueFd fd) {
+  void HandOver(ledger::UniqueFd fd, std::size_t door) {
     const std::lock_guard lock(mutex_);
+    Way& way = *ways_[door];
     if (stopping_) {
-      ++late_descriptors_;
+      ++way.late_descriptors;
       return;
     }
     if (std::string at = AcceptedAt(fd.get()); !at.empty() && listeners_.size() < kMaxListeners) {
@@ -133,10 +152,12 @@ class RpcServer::Impl {
     }
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
     connection.fd = fd.Release();
-    acceptor_->HandleNewConnection(&connection);
+    way.acceptor->HandleNewConnection(&connection);
   }
 
-  void SetServing(bool serving) { health_.Set(serving); }
+  void SetServing(bool serving) {
+    for (const auto& way : ways_) way->health.Set(serving);
+  }
 
   void Shutdown(Duration grace) {
     {
@@ -148,7 +169,7 @@ class RpcServer::Impl {
     // The cutter first: its end is not part of what the watchdog watches.
     const Watchdog cutter(grace + kCancelPatience, [this] { CutConnections(); });
     const Watchdog watchdog(grace + options_.watchdog, [this] { Stuck(); });
-    health_.Stop();
+    for (const auto& way : ways_) way->health.Stop();
     server_->Shutdown(std::chrono::system_clock::now() + grace);
     {
       // A call may have arrived that nobody has looked at yet: it is a stream too, before it ends.
@@ -159,17 +180,30 @@ class RpcServer::Impl {
     if (!pool_.WaitUntilIdle(Clock::now() + kCancelPatience)) pool_.CutCancelled();
     pool_.WaitUntilIdle();
     pool_.Stop();
-    acceptor_.reset();
+    for (const auto& way : ways_) way->acceptor.reset();
     server_.reset();
   }
 
   QueuePool& pool() { return pool_; }
 
-  RpcServerStats stats() const {
-    return {calls_, broken_, unauthenticated_, abuses_, late_descriptors_, pool_.live_streams()};
+  const std::vector<Door>& doors() const { return options_.doors; }
+  RpcServerStats stats(std::size_t door) const {
+    const Way& way = *ways_[door];
+    return {way.calls, way.broken, way.unauthenticated, way.abuses, way.late_descriptors, way.live};
   }
 
  private:
+  // A door, and what came by it.
+  struct Way {
+    explicit Way(const Door& opened) : door(opened), health(opened.stream_services) {}
+    const Door& door;
+    Health health;  // outlives its streams
+    std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
+    std::atomic<std::uint64_t> calls{0}, broken{0}, unauthenticated{0}, abuses{0};
+    std::atomic<std::uint64_t> late_descriptors{0};
+    std::atomic<std::size_t> live{0};
+  };
+
   // A call waited for; owned by gRPC until its tag is back.
   struct WaitedCall final : Tag {
     Impl* server;
@@ -194,8 +228,7 @@ class RpcServer::Impl {
     call->server = this;
     call->queue = &queue;
     call->completions = &completions;
-    call->stream = std::make_shared<ServerStream>(
-        pool_, queue, [this](const CallInfo& info, const Closed& closed) { Ended(info, closed); });
+    call->stream = std::make_shared<ServerStream>(pool_, queue);
     call->stream->Request(service_, completions, call);
   }
 
@@ -205,41 +238,55 @@ class RpcServer::Impl {
   }
 
   void Dispatch(const std::shared_ptr<ServerStream>& stream) {
-    ++calls_;
-    const absl::Status arrived = stream->Arrive(options_.credentials != nullptr);
-    Book(*stream);
+    Way* const way = FindWay(stream->Security());
+    PM_CHECK(way != nullptr);  // every connection came by a door
+    ++way->calls;
+    ++way->live;
+    const absl::Status arrived = stream->Arrive(
+        way->door.kind == DoorKind::kTls,
+        [this, way](const CallInfo& info, const Closed& closed) { Ended(*way, info, closed); });
+    Book(*way, *stream);
     if (!arrived.ok()) {
-      ++unauthenticated_;
+      ++way->unauthenticated;
       stream->Finish(wire::MakeError(wire::Code::kUnauthenticated, "CERTIFICATE_REQUIRED",
                                      std::string(arrived.message())));
       return;
     }
     if (Health::Serves(stream->info().method)) {
-      health_.Serve(stream);
+      way->health.Serve(stream);
     } else {
-      options_.on_call(stream);
+      way->door.on_call(stream);
     }
     stream->RefuseUnlessTaken();
   }
 
-  void Book(ServerStream& stream) {
+  Way* FindWay(std::string_view security) {
+    const DoorKind kind = KindOf(security);
+    for (const auto& way : ways_) {
+      if (way->door.kind == kind) return way.get();
+    }
+    return nullptr;
+  }
+
+  void Book(const Way& way, ServerStream& stream) {
     const CallInfo& info = stream.info();
     std::string label = LabelOf(info);
     const bool unary = Health::Serves(info.method)
                            ? info.method == kHealthCheck
                            : options_.is_unary && options_.is_unary(info.method);
     stream.BookAs(unary ? kServerCall : kServerStream,
-                  options_.scope_of
-                      ? options_.scope_of(info, std::move(label))
+                  way.door.scope_of
+                      ? way.door.scope_of(info, std::move(label))
                       : ledger::Scope({}, ledger::ScopeType::kStream, std::move(label)));
   }
 
-  void Ended(const CallInfo& info, const Closed& closed) {
+  void Ended(Way& way, const CallInfo& info, const Closed& closed) {
+    --way.live;
     if (closed.cause != CloseCause::kBroken) return;
-    ++broken_;
+    ++way.broken;
     if (info.peer.starts_with("unix:")) return;  // one text for all, and nobody from elsewhere
     if (!cancels_.Count(info.peer)) return;
-    ++abuses_;
+    ++way.abuses;
     if (options_.on_abuse) options_.on_abuse(info.peer);
   }
 
@@ -261,10 +308,9 @@ class RpcServer::Impl {
   }
 
   const RpcServerOptions options_;
-  Health health_;  // outlives its streams
+  std::vector<std::unique_ptr<Way>> ways_;  // outlive their streams
   QueuePool pool_;
   grpc::AsyncGenericService service_;
-  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
   CancelCounter cancels_;
 
@@ -273,13 +319,11 @@ class RpcServer::Impl {
   bool stopping_ = false;
   std::set<std::string> listeners_;  // where connections came from
   std::size_t calls_waited_ = 0;
-
-  std::atomic<std::uint64_t> calls_{0}, broken_{0}, unauthenticated_{0}, abuses_{0};
-  std::atomic<std::uint64_t> late_descriptors_{0};
 };
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(RpcServerOptions options) {
-  PM_CHECK(options.queues > 0 && options.on_call);
+  PM_CHECK(options.queues > 0 && !options.doors.empty());
+  for (const Door& door : options.doors) PM_CHECK(door.on_call != nullptr);
   auto impl = std::make_unique<Impl>(std::move(options));
   const absl::Status started = impl->Start();
   if (!started.ok()) return started;
@@ -289,11 +333,14 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(RpcServerOptions opt
 RpcServer::RpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RpcServer::~RpcServer() { impl_->Shutdown(Duration::zero()); }
 
-void RpcServer::HandOver(ledger::UniqueFd fd) { impl_->HandOver(std::move(fd)); }
+void RpcServer::HandOver(ledger::UniqueFd fd, std::size_t door) {
+  impl_->HandOver(std::move(fd), door);
+}
 void RpcServer::SetServing(bool serving) { impl_->SetServing(serving); }
 void RpcServer::Shutdown(Duration grace) { impl_->Shutdown(grace); }
 QueuePool& RpcServer::pool() { return impl_->pool(); }
-RpcServerStats RpcServer::stats() const { return impl_->stats(); }
+const std::vector<Door>& RpcServer::doors() const { return impl_->doors(); }
+RpcServerStats RpcServer::stats(std::size_t door) const { return impl_->stats(door); }
 std::vector<StreamRow> RpcServer::Table() const { return impl_->pool().Table(); }
 
 }  // namespace peermesh::link

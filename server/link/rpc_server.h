@@ -1,9 +1,13 @@
-// A gRPC server for one kind of caller: the mesh port, the socket of applications, the socket of
-// administrators.
+// The gRPC server of a peer, behind several doors: the mesh port, the socket of applications, the
+// socket of administrators.
 //
-// Why one server for each: limits of streams and the services offered are set for a whole server,
-// and on unix sockets gRPC shows all callers as "unix:", so only the server tells which socket a
-// call came through.
+// Why one server for all doors: what crosses a peer comes in by one door and leaves by another, and
+// with one completion queue the thread that polls is the one that works. With a server and a queue
+// for each door, every message woke threads of other doors: a fifth to a half of the time of a
+// peer (docs/performance.md).
+//
+// gRPC shows all callers on unix sockets as "unix:", so it is the kind of credentials that tells by
+// which door a call came: there is at most one door of each kind.
 //
 // Rules:
 //   - It never listens: net::Acceptor does and hands over descriptors (gRPC's listener dies with
@@ -44,8 +48,7 @@ class Service;
 
 namespace peermesh::link {
 
-inline constexpr int kMeshStreams = 64;   // for each connection; a link takes one
-inline constexpr int kAppStreams = 1024;  // for each connection; applications multiplex
+inline constexpr int kMaxStreams = 1024;  // for each connection; applications multiplex
 // An application that ends 200 calls in ten seconds is broken. Guess.
 inline constexpr std::size_t kMaxCancels = 200;
 inline constexpr Duration kCancelWindow = std::chrono::seconds(10);
@@ -56,23 +59,35 @@ inline constexpr int kCallsWaited = 8;
 inline constexpr Duration kWatchdog = std::chrono::seconds(2);
 inline constexpr int kStuckExitCode = 70;  // EX_SOFTWARE of sysexits.h
 
-struct RpcServerOptions {
-  std::string name;  // of its threads: "mesh", "app", "admin"; at most 13 bytes
-  // Null: a unix socket, whose mode is its protection. Otherwise callers have identities.
-  std::shared_ptr<grpc::ServerCredentials> credentials;
-  int queues = 1;
-  int max_streams = kMeshStreams;
-  std::size_t max_message_bytes = kMaxDataFrameBytes;
+enum class DoorKind : std::uint8_t {
+  kTls,          // callers have identities
+  kSocket,       // a unix socket, whose mode is its protection
+  kOwnerSocket,  // another one
+};
+
+// A way in: who comes by it and who serves them.
+struct Door {
+  std::string name;  // "mesh", "app", "admin"
+  DoorKind kind = DoorKind::kSocket;
+  std::shared_ptr<grpc::ServerCredentials> credentials;  // for kTls
   // Services that `on_call` serves, "peermesh.v1.MessagingService": for health, which cannot know.
   std::vector<std::string> stream_services;
-  // Callback services served beside: they must outlive the server. Health is always there. Their
-  // calls are in no book of ours: a peer has none.
-  std::vector<grpc::Service*> services;
   // A call, on its queue's thread: Accept or Finish it before returning.
   std::function<void(const std::shared_ptr<Stream>&)> on_call;
   // The scope in which a call of that label is booked, below that of its connection. Unset: below
   // the process.
   std::function<ledger::Scope(const CallInfo& info, std::string label)> scope_of;
+};
+
+struct RpcServerOptions {
+  std::string name;  // of its threads: at most 13 bytes
+  std::vector<Door> doors = std::vector<Door>(1);
+  int queues = 1;
+  int max_streams = kMaxStreams;
+  std::size_t max_message_bytes = kMaxDataFrameBytes;
+  // Callback services served beside: they must outlive the server. Health is always there. Their
+  // calls are in no book of ours: a peer has none.
+  std::vector<grpc::Service*> services;
   // Whether calls of the method are unary and so end soon. Unset: none.
   std::function<bool(const std::string& method)> is_unary;
   // This connection cancels too much (`peer` as in CallInfo). On a queue's thread, once for each
@@ -90,7 +105,7 @@ struct RpcServerStats {
   std::uint64_t unauthenticated = 0;   // refused before on_call
   std::uint64_t abuses = 0;            // reports to on_abuse
   std::uint64_t late_descriptors = 0;  // closed because the server was stopping
-  std::size_t live = 0;                // streams now, calls of our own on these queues included
+  std::size_t live = 0;                // of these calls, now
 };
 
 class RpcServer {
@@ -101,9 +116,10 @@ class RpcServer {
   RpcServer(const RpcServer&) = delete;
   RpcServer& operator=(const RpcServer&) = delete;
 
-  // A connection, ready to use (net::Accepted).
-  void HandOver(ledger::UniqueFd fd);
-  // What grpc.health.v1 answers for the server and for each of its services; not serving at first.
+  // A connection that came by that door, ready to use (net::Accepted).
+  void HandOver(ledger::UniqueFd fd, std::size_t door = 0);
+  // What grpc.health.v1 answers for the server and for each of a door's services; not serving at
+  // first.
   void SetServing(bool serving);
   // Takes no more calls, waits `grace` for those there are, cancels what is left, stops the queues.
   // Streams that we opened on these queues must have ended or are cancelled. All callbacks have
@@ -112,7 +128,8 @@ class RpcServer {
 
   // For streams of our own on this server's queues. They must be over before Shutdown returns.
   QueuePool& pool();
-  RpcServerStats stats() const;
+  const std::vector<Door>& doors() const;
+  RpcServerStats stats(std::size_t door = 0) const;
   std::vector<StreamRow> Table() const;
 
  private:

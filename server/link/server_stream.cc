@@ -1,5 +1,6 @@
 #include "server/link/server_stream.h"
 
+#include <grpc/grpc_security_constants.h>
 #include <grpcpp/completion_queue.h>
 
 #include "mesh/base/check.h"
@@ -8,9 +9,6 @@
 
 namespace peermesh::link {
 
-ServerStream::ServerStream(QueuePool& pool, Queue& queue, OnEnd on_end)
-    : Stream(pool, queue, true), on_end_(std::move(on_end)) {}
-
 void ServerStream::Request(grpc::AsyncGenericService& service, grpc::ServerCompletionQueue& queue,
                            Tag* tag) {
   call_->context.AsyncNotifyWhenDone(TagOf(Op::kDone));  // comes only for calls that arrive
@@ -18,7 +16,14 @@ void ServerStream::Request(grpc::AsyncGenericService& service, grpc::ServerCompl
   service.RequestCall(&call.context, &call.stream, &queue, &queue, Starting(tag));
 }
 
-absl::Status ServerStream::Arrive(bool tls) {
+std::string ServerStream::Security() const {
+  const auto values =
+      call_->context.auth_context()->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+  return values.empty() ? "" : std::string(values.front().data(), values.front().size());
+}
+
+absl::Status ServerStream::Arrive(bool tls, OnEnd on_end) {
+  on_end_ = std::move(on_end);
   info_.method = call_->context.method();
   info_.peer = call_->context.peer();
   const auto& metadata = call_->context.client_metadata();

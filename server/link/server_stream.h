@@ -19,13 +19,15 @@ class ServerStream final : public Stream {
  public:
   using OnEnd = std::function<void(const CallInfo& info, const Closed& closed)>;
 
-  ServerStream(QueuePool& pool, Queue& queue, OnEnd on_end);
+  ServerStream(QueuePool& pool, Queue& queue) : Stream(pool, queue, true) {}
 
   // Waits for a call; `tag` comes back when there is one, or with false when the server stops.
   void Request(grpc::AsyncGenericService& service, grpc::ServerCompletionQueue& queue, Tag* tag);
-  // The call is here. UNAUTHENTICATED if it came over TLS and its certificate does not say who it
-  // is.
-  absl::Status Arrive(bool tls);
+  // The call is here: what kind of credentials its connection has, in gRPC's words.
+  std::string Security() const;
+  // The call begins, and `on_end` will be called when it ends. UNAUTHENTICATED if it came over TLS
+  // and its certificate does not say who it is.
+  absl::Status Arrive(bool tls, OnEnd on_end);
   // In a scope of its own, below that of its connection.
   void BookAs(ledger::Kind kind, ledger::Scope scope) { Book(kind, std::move(scope)); }
   // Answers UNIMPLEMENTED if nobody accepted or finished it.
@@ -53,7 +55,7 @@ class ServerStream final : public Stream {
   std::mutex drop_mutex_;  // TryCancel may come from any thread and at any time
   std::unique_ptr<Call> call_ = std::make_unique<Call>();
   Closed sent_;
-  const OnEnd on_end_;
+  OnEnd on_end_;  // set before the first operation
 };
 
 }  // namespace peermesh::link

@@ -9,12 +9,12 @@
 #include "metrics/export/process.h"
 #include "metrics/export/resources.h"
 #include "server/api/applications.h"
-#include "server/observe/call_metrics.h"
-#include "server/observe/channelz_page.h"
 #include "server/config/logging.h"
 #include "server/link/links.h"
 #include "server/link/rpc_server.h"
 #include "server/net/acceptor.h"
+#include "server/observe/call_metrics.h"
+#include "server/observe/channelz_page.h"
 #include "server/observe/targets.h"
 
 namespace peermesh {
@@ -193,17 +193,17 @@ void PeerMetrics::CollectConnections(metrics::Page& page) const {
           static_cast<double>(listener.refused[i]));
     }
   }
-  auto live =
-      page.Gauge("peermesh_streams", "Live streams, by server; links dialled out count for mesh.");
-  auto calls = page.Counter("peermesh_calls_total", "Calls that arrived, by server.");
+  auto live = page.Gauge("peermesh_streams", "Live calls of others, by where they came in.");
+  auto calls = page.Counter("peermesh_calls_total", "Calls that arrived, by where they came in.");
   auto broken =
       page.Counter("peermesh_calls_broken_total", "Calls cancelled by the caller or broken off.");
   auto unauthenticated = page.Counter("peermesh_calls_unauthenticated_total",
                                       "Calls refused because they came without a certificate.");
   auto abuses = page.Counter("peermesh_call_abuses_total",
                              "Connections reported because they cancelled too many calls.");
-  for (const auto& [name, server] : sources_.servers) {
-    const link::RpcServerStats stats = server->stats();
+  for (std::size_t i = 0; i < sources_.rpc->doors().size(); ++i) {
+    const std::string& name = sources_.rpc->doors()[i].name;
+    const link::RpcServerStats stats = sources_.rpc->stats(i);
     live.Add({{"server", name}}, static_cast<double>(stats.live));
     calls.Add({{"server", name}}, static_cast<double>(stats.calls));
     broken.Add({{"server", name}}, static_cast<double>(stats.broken));

@@ -58,7 +58,7 @@ class PeerMetrics {
     std::function<bool(const std::function<void(const node::Node&)>&)> look;
     const net::Acceptor* acceptor = nullptr;
     const link::Links* links = nullptr;
-    std::vector<std::pair<std::string, const link::RpcServer*>> servers;
+    const link::RpcServer* rpc = nullptr;
     const api::Applications* applications = nullptr;
     const TlsRefusals* refusals = nullptr;
     const std::atomic<std::uint64_t>* failed_renewals = nullptr;

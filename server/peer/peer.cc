@@ -19,19 +19,19 @@
 #include "server/api/books.h"
 #include "server/api/peers_service.h"
 #include "server/api/status.h"
-#include "server/observe/audit.h"
 #include "server/config/logging.h"
 #include "server/driver/driver.h"
 #include "server/link/kinds.h"
 #include "server/link/links.h"
-#include "server/peer/listening.h"
 #include "server/net/hosts.h"
-#include "server/peer/note_log.h"
-#include "server/process/notify.h"
+#include "server/observe/audit.h"
 #include "server/observe/peer_metrics.h"
-#include "server/peer/servers.h"
-#include "server/store/peer_store.h"
 #include "server/observe/targets.h"
+#include "server/peer/listening.h"
+#include "server/peer/note_log.h"
+#include "server/peer/servers.h"
+#include "server/process/notify.h"
+#include "server/store/peer_store.h"
 #include "server/tls/credentials.h"
 #include "server/wire/api.h"
 #include "server/wire/control.h"
@@ -222,7 +222,7 @@ absl::Status Peer::Impl::StartNode() {
   links.now = driver::SteadyNow;
   links.wall = driver::WallNow;
   links_ =
-      std::make_unique<link::Links>(std::move(links), *credentials_, servers_.mesh().pool(), post);
+      std::make_unique<link::Links>(std::move(links), *credentials_, servers_.rpc().pool(), post);
 
   node::Config config;
   config.self = self.id;
@@ -254,7 +254,7 @@ absl::Status Peer::Impl::StartNode() {
   auto node = node::Node::Create(std::move(config), Rng(start.seed), start.now);
   if (!node.ok()) return node.status();
   driver_ = std::make_unique<driver::Driver>(
-      std::move(*node), *this, *servers_.mesh().pool().queues().front(), std::move(journal));
+      std::move(*node), *this, *servers_.rpc().pool().queues().front(), std::move(journal));
 
   applications_ =
       std::make_unique<api::Applications>(api::PeerFacts{self.id, self.name, self.mesh_id}, post);
@@ -277,7 +277,7 @@ absl::Status Peer::Impl::StartMetrics() {
   };
   sources.acceptor = &servers_.acceptor();
   sources.links = links_.get();
-  sources.servers = servers_.all();
+  sources.rpc = &servers_.rpc();
   sources.applications = applications_.get();
   sources.refusals = &refusals_;
   sources.failed_renewals = &failed_renewals_;

@@ -1,6 +1,7 @@
 #include "server/peer/servers.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "mesh/base/limits.h"
@@ -35,6 +36,15 @@ std::size_t AppConnections(std::size_t mesh_connections) {
   return most;
 }
 
+struct Way {
+  const char* name;
+  Caller caller;
+  link::DoorKind kind;
+};
+constexpr std::array kWays{Way{"mesh", Caller::kPeer, link::DoorKind::kTls},
+                           Way{"app", Caller::kAppSocket, link::DoorKind::kSocket},
+                           Way{"admin", Caller::kAdminSocket, link::DoorKind::kOwnerSocket}};
+
 // What somebody may ask for who comes that way: over the mesh port, whatever a certificate permits.
 std::vector<std::string> ServicesFor(Caller way) {
   std::set<std::string> services;
@@ -62,10 +72,7 @@ limits::Rate ToRate(const config::v1::Rate& rate) {
   return limits::Rate::PerSecond(rate.per_second(), rate.burst());
 }
 
-Servers::Servers()
-    : doors_{Door{"mesh", Caller::kPeer, nullptr}, Door{"app", Caller::kAppSocket, nullptr},
-             Door{"admin", Caller::kAdminSocket, nullptr}} {}
-
+Servers::Servers() = default;
 Servers::~Servers() = default;
 
 absl::Status Servers::Listen(const config::v1::Config& config) {
@@ -87,10 +94,10 @@ absl::Status Servers::Listen(const config::v1::Config& config) {
   admin.unix_mode = 0600;
   admin.caps = net::Caps::Local(kAdminConnections);
   net::ListenOptions* const options[] = {&mesh, &app, &admin};
-  for (std::size_t i = 0; i < doors_.size(); ++i) {
-    options[i]->name = doors_[i].name;
-    auto bound = acceptor_->Listen(*options[i], [door = &doors_[i]](net::Accepted accepted) {
-      if (door->server != nullptr) door->server->HandOver(std::move(accepted.fd));
+  for (std::size_t i = 0; i < kWays.size(); ++i) {
+    options[i]->name = kWays[i].name;
+    auto bound = acceptor_->Listen(*options[i], [this, i](net::Accepted accepted) {
+      if (rpc_ != nullptr) rpc_->HandOver(std::move(accepted.fd), i);
     });
     if (!bound.ok()) return SetBy(i == 0 ? kListenFlag : kRunFlag, bound.status());
     if (i == 0) mesh_address_ = *bound;
@@ -104,24 +111,26 @@ void Servers::SetLimits(const config::v1::Limits& limits) {
   acceptor_->SetCaps("app", net::Caps::Local(AppConnections(mesh.max_connections)));
 }
 
-absl::StatusOr<std::unique_ptr<link::RpcServer>> Servers::Serve(const Door& door,
-                                                                tls::Credentials& credentials,
-                                                                const OnCall& on_call) {
+absl::Status Servers::Start(tls::Credentials& credentials, const OnCall& on_call) {
   link::RpcServerOptions options;
-  options.name = std::string("pm-") + door.name;
-  options.stream_services = ServicesFor(door.caller);
-  const bool mesh = door.caller == Caller::kPeer;
-  if (mesh) options.credentials = credentials.ForServer({});
-  options.max_streams = mesh ? link::kMeshStreams : link::kAppStreams;
+  options.name = "pm-rpc";
+  options.doors.clear();
+  for (const Way& way : kWays) {
+    link::Door& door = options.doors.emplace_back();
+    door.name = way.name;
+    door.kind = way.kind;
+    if (way.kind == link::DoorKind::kTls) door.credentials = credentials.ForServer({});
+    door.stream_services = ServicesFor(way.caller);
+    door.on_call = [on_call, caller = way.caller](const std::shared_ptr<link::Stream>& stream) {
+      on_call(caller, stream);
+    };
+    door.scope_of = [this, name = door.name](const link::CallInfo& info, std::string label) {
+      return acceptor_->ScopeFor(name, info.peer, ledger::ScopeType::kStream, std::move(label));
+    };
+  }
   // Both ways: a delivery may be a whole publish and what describes it. server/wire holds publishes
   // to their own.
   options.max_message_bytes = kMaxDataFrameBytes;
-  options.on_call = [on_call, caller = door.caller](const std::shared_ptr<link::Stream>& stream) {
-    on_call(caller, stream);
-  };
-  options.scope_of = [this, name = door.name](const link::CallInfo& info, std::string label) {
-    return acceptor_->ScopeFor(name, info.peer, ledger::ScopeType::kStream, std::move(label));
-  };
   options.is_unary = [](const std::string& path) {
     const api::Method* method = api::FindMethod(path);
     return method == nullptr || method->shape == api::Shape::kUnary;  // unknown: refused at once
@@ -130,45 +139,28 @@ absl::StatusOr<std::unique_ptr<link::RpcServer>> Servers::Serve(const Door& door
     kNetLog.Warning("connection cut", {{"peer", peer}, {"reason", "too_many_cancels"}});
     if (const auto id = acceptor_->FindByPeer(peer)) acceptor_->Cut(*id);
   };
-  return link::RpcServer::Start(std::move(options));
-}
-
-absl::Status Servers::Start(tls::Credentials& credentials, OnCall on_call) {
-  for (Door& door : doors_) {
-    auto started = Serve(door, credentials, on_call);
-    if (!started.ok()) return started.status();
-    door.server = std::move(*started);
-  }
+  auto started = link::RpcServer::Start(std::move(options));
+  if (!started.ok()) return started.status();
+  rpc_ = std::move(*started);
   return absl::OkStatus();
 }
 
 void Servers::Open() {
-  for (const Door& door : doors_) door.server->SetServing(true);
+  rpc_->SetServing(true);
   acceptor_->Start("pm-accept");
 }
 
 void Servers::Leave() {
-  for (const Door& door : doors_) {
-    if (door.server != nullptr) door.server->SetServing(false);
-  }
+  if (rpc_ != nullptr) rpc_->SetServing(false);
   if (acceptor_ != nullptr) acceptor_->StopListening();
 }
 
 void Servers::Shutdown(Duration grace) {
-  // The mesh last: its queues carry the others' timers.
-  for (auto door = doors_.rbegin(); door != doors_.rend(); ++door) {
-    if (door->server != nullptr) door->server->Shutdown(grace);
-  }
+  if (rpc_ != nullptr) rpc_->Shutdown(grace);
 }
 
 void Servers::Stop() {
   if (acceptor_ != nullptr) acceptor_->Stop();
-}
-
-std::vector<std::pair<std::string, const link::RpcServer*>> Servers::all() const {
-  std::vector<std::pair<std::string, const link::RpcServer*>> servers;
-  for (const Door& door : doors_) servers.emplace_back(door.name, door.server.get());
-  return servers;
 }
 
 std::vector<std::string> AdvertisedAddresses(const config::v1::Config& config,

@@ -1,19 +1,17 @@
-// The doors of a peer and the gRPC servers behind them: mesh, app and admin.
+// The doors of a peer, mesh, app and admin, and the gRPC server behind them.
 //
 // Listen binds all three, so that addresses are known and taken before anything else is made;
 // connections wait in the kernel until Open. A door takes what its limits permit and hands it to
-// its server, which has the services that may be asked for by who comes that way.
+// the server, which offers the services that may be asked for by who comes that way.
 //
 // Listen, Start, Open and those that end it: from the thread that starts the peer. The rest is
 // thread-safe.
 #ifndef PEERMESH_SERVER_PEER_SERVERS_H_
 #define PEERMESH_SERVER_PEER_SERVERS_H_
 
-#include <array>
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -44,7 +42,7 @@ class Servers {
 
   // UNAVAILABLE names the flag that sets what cannot be listened on.
   absl::Status Listen(const config::v1::Config& config);
-  absl::Status Start(tls::Credentials& credentials, OnCall on_call);
+  absl::Status Start(tls::Credentials& credentials, const OnCall& on_call);
   // Connections are let in.
   void Open();
   // Of connections: those that are there stay.
@@ -62,22 +60,12 @@ class Servers {
   const std::string& admin_socket() const { return admin_socket_; }
   net::Acceptor& acceptor() { return *acceptor_; }
   // After Start.
-  link::RpcServer& mesh() { return *doors_[0].server; }
-  std::vector<std::pair<std::string, const link::RpcServer*>> all() const;
+  link::RpcServer& rpc() { return *rpc_; }
 
  private:
-  struct Door {
-    const char* name;
-    api::Caller caller;
-    std::unique_ptr<link::RpcServer> server;
-  };
-  absl::StatusOr<std::unique_ptr<link::RpcServer>> Serve(const Door& door,
-                                                         tls::Credentials& credentials,
-                                                         const OnCall& on_call);
-
   std::string mesh_address_, app_socket_, admin_socket_;
   std::unique_ptr<net::Acceptor> acceptor_;
-  std::array<Door, 3> doors_;
+  std::unique_ptr<link::RpcServer> rpc_;
 };
 
 // What other peers are told to dial, when the mesh port is bound to `bound`: what is configured,

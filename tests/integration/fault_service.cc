@@ -22,7 +22,7 @@
 namespace peermesh::faults {
 namespace {
 
-constexpr const char* kAdminServer = "pm-admin";
+constexpr const char* kPeerServer = "pm-rpc";
 constexpr std::uint32_t kMostAtOnce = 100;
 
 void Set(google::protobuf::Duration* out, ledger::Duration duration) {
@@ -145,7 +145,7 @@ Started Start(link::RpcServerOptions options) __asm__("__wrap_" PM_RPC_START);
 
 Started Start(link::RpcServerOptions options) {
   static auto* const service = new Service;
-  if (options.name == kAdminServer) options.services.push_back(service);
+  if (options.name == kPeerServer) options.services.push_back(service);
   return RealStart(std::move(options));
 }
 

@@ -36,7 +36,7 @@ class ApiTest : public testing::Test {
   void Serve(std::function<void(const std::shared_ptr<Stream>&)> take) {
     link::RpcServerOptions options;
     options.name = "test";
-    options.on_call = std::move(take);
+    options.doors[0].on_call = std::move(take);
     server_ = std::make_unique<link::TestServer>(std::move(options));
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

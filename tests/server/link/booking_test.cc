@@ -26,7 +26,7 @@ class CallBookingTest : public testing::Test {
   CallBookingTest() {
     RpcServerOptions options;
     options.name = "test";
-    options.on_call = [this](const auto& stream) {
+    options.doors[0].on_call = [this](const auto& stream) {
       const auto recorder = std::make_shared<Recorder>(Recorder::Reading::kAlways);
       recorder->Attach(stream);
       stream->Accept(recorder);
@@ -34,7 +34,7 @@ class CallBookingTest : public testing::Test {
       served_.With([&](auto& served) { served.push_back(recorder); });
     };
     options.is_unary = [](const std::string& method) { return method == kPublish; };
-    options.scope_of = [this](const CallInfo& info, std::string label) {
+    options.doors[0].scope_of = [this](const CallInfo& info, std::string label) {
       return server_->acceptor().ScopeFor("test", info.peer, ledger::ScopeType::kStream,
                                           std::move(label));
     };

@@ -116,7 +116,7 @@ class CallCountTest : public testing::Test {
     CallBook::Made().Register(kStream, CallType::kBidiStream);
     RpcServerOptions options;
     options.name = "test";
-    options.on_call = [this](const auto& stream) {
+    options.doors[0].on_call = [this](const auto& stream) {
       const auto recorder = std::make_shared<Recorder>(Recorder::Reading::kAlways);
       recorder->Attach(stream);
       stream->Accept(recorder);

@@ -28,7 +28,7 @@ class ChannelzServerTest : public testing::Test {
   ChannelzServerTest() {
     RpcServerOptions options;
     options.name = "test";
-    options.on_call = [this](const auto& stream) {
+    options.doors[0].on_call = [this](const auto& stream) {
       while (blocked_) std::this_thread::yield();
       const auto recorder = std::make_shared<Recorder>(Recorder::Reading::kAlways);
       recorder->Attach(stream);

@@ -25,8 +25,8 @@ class HealthTest : public testing::Test {
   HealthTest() {
     RpcServerOptions options;
     options.name = "test";
-    options.stream_services = {"a.Service"};
-    options.on_call = [](const auto&) {};
+    options.doors[0].stream_services = {"a.Service"};
+    options.doors[0].on_call = [](const auto&) {};
     options.is_unary = [](const std::string&) { return true; };  // what it does not know
     server_ = std::make_unique<TestServer>(std::move(options));
     channel_ =

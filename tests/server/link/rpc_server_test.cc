@@ -24,8 +24,8 @@ class RpcServerTest : public testing::Test {
  protected:
   void Serve(RpcServerOptions options) {
     options.name = "test";
-    if (!options.on_call) {
-      options.on_call = [this](const auto& stream) {
+    if (!options.doors[0].on_call) {
+      options.doors[0].on_call = [this](const auto& stream) {
         const auto recorder = std::make_shared<Recorder>(Recorder::Reading::kAlways);
         recorder->Attach(stream);
         stream->Accept(recorder);
@@ -116,7 +116,7 @@ TEST_F(RpcServerTest, HealthSaysWhatItIsTold) {
 
 TEST_F(RpcServerTest, HealthKnowsTheServicesThatStreamsServe) {
   RpcServerOptions options;
-  options.stream_services = {"a.Service", "b.Service"};
+  options.doors[0].stream_services = {"a.Service", "b.Service"};
   Serve(std::move(options));
   QueuePool& pool = server_->rpc().pool();
   const auto channel = NewChannel();
@@ -171,7 +171,7 @@ TEST_F(RpcServerTest, CallbackServicesAreServedBesideStreams) {
 TEST_F(RpcServerTest, RapidResetsOfOneConnectionAreReportedOnceAndItsStreamsCounted) {
   Watched<std::vector<std::string>> reported;
   RpcServerOptions options;
-  options.max_streams = kAppStreams;
+  options.max_streams = kMaxStreams;
   options.on_abuse = [&](const std::string& peer) {
     reported.With([&](auto& peers) { peers.push_back(peer); });
   };
@@ -247,7 +247,7 @@ TEST(RpcServerDeathTest, AShutdownThatCannotEndWritesDownTheStreamsAndEndsThePro
     options.name = "stuck";
     options.watchdog = std::chrono::milliseconds(50);
     Watched<bool> in_callback;
-    options.on_call = [&](const auto&) {
+    options.doors[0].on_call = [&](const auto&) {
       in_callback.With([](bool& in) { in = true; });
       std::promise<void>().get_future().wait();  // what a callback must never do
     };

@@ -72,8 +72,8 @@ class StreamTest : public testing::Test {
   void Serve(OnCall on_call) {
     RpcServerOptions options;
     options.name = "test";
-    options.max_streams = kAppStreams;
-    options.on_call = std::move(on_call);
+    options.max_streams = kMaxStreams;
+    options.doors[0].on_call = std::move(on_call);
     server_ = std::make_unique<TestServer>(std::move(options));
     channel_ = NewChannel();
   }

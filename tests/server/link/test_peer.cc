@@ -16,10 +16,11 @@ TestPeer::TestPeer(const TestMesh& mesh, Options options) : options_(std::move(o
   RpcServerOptions server;
   server.name = options_.name;
   server.queues = options_.queues;
-  server.credentials = credentials_->ForServer({});
+  server.doors[0].kind = DoorKind::kTls;
+  server.doors[0].credentials = credentials_->ForServer({});
   // Others may call as soon as the server listens.
   const std::lock_guard lock(starting_);
-  server.on_call = [this](const std::shared_ptr<Stream>& stream) {
+  server.doors[0].on_call = [this](const std::shared_ptr<Stream>& stream) {
     const std::lock_guard lock(starting_);
     if (Links::Serves(stream->info().method)) links_->Serve(stream);
   };

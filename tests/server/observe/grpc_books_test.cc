@@ -72,7 +72,7 @@ class GrpcBooksTest : public testing::Test {
     RpcServerOptions options;
     options.name = "test";
     options.services = {&forgetful_};
-    options.on_call = [this](const auto& stream) {
+    options.doors[0].on_call = [this](const auto& stream) {
       if (stream->info().method == kBrief) return stream->Finish({});
       const auto recorder = std::make_shared<Recorder>(Recorder::Reading::kAlways);
       recorder->Attach(stream);
