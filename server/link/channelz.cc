@@ -7,10 +7,12 @@
 #include <charconv>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string_view>
 
 #include "nlohmann/json.hpp"
+#include "server/tls/channel.h"
 
 namespace peermesh::link {
 namespace {
@@ -99,7 +101,11 @@ void ForEachServer(const std::function<void(std::int64_t, const json&)>& visit) 
 
 void ForEachChannel(const std::function<void(std::int64_t, const json&)>& visit) {
   ForEach(
-      "channel", [](std::int64_t from) { return grpc_channelz_get_top_channels(from); },
+      "channel",
+      [](std::int64_t from) {
+        const std::lock_guard lock(tls::ChannelsBeingMade());
+        return grpc_channelz_get_top_channels(from);
+      },
       [&](const json& row) {
         const std::int64_t id = Number(At(row, "ref"), "channelId");
         visit(id, row);

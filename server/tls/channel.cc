@@ -48,10 +48,21 @@ grpc::ChannelArguments ChannelLimits() {
   return arguments;
 }
 
+std::mutex& ChannelsBeingMade() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    const grpc::ChannelArguments& arguments) {
+  const std::lock_guard lock(ChannelsBeingMade());
+  return grpc::CreateCustomChannel(target, credentials, arguments);
+}
+
 std::shared_ptr<grpc::Channel> DialSocket(const std::string& path) {
   // NOLINTNEXTLINE: the socket's mode decides who may connect
-  return grpc::CreateCustomChannel("unix:" + path, grpc::InsecureChannelCredentials(),
-                                   ChannelLimits());
+  return MakeChannel("unix:" + path, grpc::InsecureChannelCredentials(), ChannelLimits());
 }
 
 void ApplyServerLimits(grpc::ServerBuilder& builder, int max_streams, int max_message_bytes) {

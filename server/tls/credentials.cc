@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <grpcpp/create_channel.h>
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/security/tls_certificate_provider.h>
@@ -146,7 +145,7 @@ std::shared_ptr<grpc::Channel> TlsChannel(
   options.set_certificate_verifier(std::move(verifier));
   grpc::ChannelArguments arguments = ChannelLimits();
   if (!server_name.empty()) arguments.SetSslTargetNameOverride(server_name);
-  return grpc::CreateCustomChannel(target, ge::TlsCredentials(options), arguments);
+  return MakeChannel(target, ge::TlsCredentials(options), arguments);
 }
 
 }  // namespace

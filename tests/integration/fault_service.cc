@@ -3,7 +3,6 @@
 //
 // The admin server is given one more service when it is started; nothing else of the daemon
 // differs.
-#include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 #include <grpcpp/support/server_callback.h>
@@ -18,6 +17,7 @@
 #include "faults.h"
 #include "peermesh/test/v1/fault.grpc.pb.h"
 #include "server/link/rpc_server.h"
+#include "server/tls/channel.h"
 
 namespace peermesh::faults {
 namespace {
@@ -65,7 +65,7 @@ bool LeakThread() {
 bool LeakChannel(const std::string& target) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  auto channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  auto channel = tls::MakeChannel(target, grpc::InsecureChannelCredentials(), arguments);
   const bool connected =
       channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(2));
   const std::lock_guard lock(Leaked().mutex);

@@ -2,7 +2,6 @@
 #include "server/observe/grpc_books.h"
 
 #include <gmock/gmock.h>
-#include <grpcpp/create_channel.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -15,6 +14,7 @@
 #include "server/link/channelz.h"
 #include "server/link/health.h"
 #include "server/link/kinds.h"
+#include "server/tls/channel.h"
 #include "tests/metrics/ledger/virtual_time.h"
 #include "tests/server/link/handlers.h"
 #include "tests/server/link/harness.h"
@@ -101,8 +101,8 @@ class GrpcBooksTest : public testing::Test {
   std::shared_ptr<grpc::Channel> Raw() const {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return grpc::CreateCustomChannel("ipv4:" + server_->address(),
-                                     grpc::InsecureChannelCredentials(), arguments);
+    return tls::MakeChannel("ipv4:" + server_->address(), grpc::InsecureChannelCredentials(),
+                            arguments);
   }
   std::shared_ptr<Recorder> Call(const std::shared_ptr<grpc::Channel>& channel,
                                  std::string_view method = kMethod) {
