@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "client/errors.h"
@@ -19,25 +20,34 @@ constexpr std::uint32_t kTypeBits = 3;
 
 // --- Writing ---
 
-void PutVarint(std::string& out, std::uint64_t value) {
-  while (value >= 0x80) {
-    out.push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
+// A tag and a length, at most.
+constexpr std::size_t kMaxHeader = 16;
+
+// Writes into room that is known to suffice.
+class Writer {
+ public:
+  explicit Writer(char* at) : at_(at) {}
+  char* at() const { return at_; }
+
+  void Header(std::uint32_t number, std::size_t length) {
+    Varint(number << kTypeBits | kLength);
+    Varint(length);
   }
-  out.push_back(static_cast<char>(value));
-}
+  // Left out when empty, as proto3 does.
+  void Field(std::uint32_t number, std::string_view bytes) {
+    if (bytes.empty()) return;
+    Header(number, bytes.size());
+    std::memcpy(at_, bytes.data(), bytes.size());
+    at_ += bytes.size();
+  }
 
-void PutHeader(std::string& out, std::uint32_t number, std::size_t length) {
-  PutVarint(out, number << kTypeBits | kLength);
-  PutVarint(out, length);
-}
-
-// Left out when empty, as proto3 does.
-void PutField(std::string& out, std::uint32_t number, std::string_view bytes) {
-  if (bytes.empty()) return;
-  PutHeader(out, number, bytes.size());
-  out.append(bytes);
-}
+ private:
+  void Varint(std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7) *at_++ = static_cast<char>(value | 0x80);
+    *at_++ = static_cast<char>(value);
+  }
+  char* at_;
+};
 
 grpc::Slice ToSlice(std::string bytes) {
   auto* owned = new std::string(std::move(bytes));
@@ -157,20 +167,29 @@ std::string& Records::Tail() {
 
 // The payload goes last, so that a large one can be a piece of its own.
 void Records::Add(Message message) {
+  const std::size_t bytes = WireBytes(message);
+  const bool own = message.payload.size() >= kOwnPieceBytes;
   std::string& out = Tail();
-  PutHeader(out, kMessages, WireBytes(message));
-  PutField(out, v1::Message::kSubjectFieldNumber, message.subject);
-  PutField(out, v1::Message::kReplyToFieldNumber, message.reply_to);
+  const std::size_t before = out.size();
+  out.resize(before + kMaxHeader + bytes - (own ? message.payload.size() : 0));
+  Writer writer(out.data() + before);
+  writer.Header(kMessages, bytes);
+  writer.Field(v1::Message::kSubjectFieldNumber, message.subject);
+  writer.Field(v1::Message::kReplyToFieldNumber, message.reply_to);
   for (const Header& header : message.headers) {
-    PutHeader(out, v1::Message::kHeadersFieldNumber,
-              FieldBytes(header.key.size()) + FieldBytes(header.value.size()));
-    PutField(out, v1::Header::kKeyFieldNumber, header.key);
-    PutField(out, v1::Header::kValueFieldNumber, header.value);
+    writer.Header(v1::Message::kHeadersFieldNumber,
+                  FieldBytes(header.key.size()) + FieldBytes(header.value.size()));
+    writer.Field(v1::Header::kKeyFieldNumber, header.key);
+    writer.Field(v1::Header::kValueFieldNumber, header.value);
   }
-  PutField(out, v1::Message::kContentTypeFieldNumber, message.content_type);
-  if (message.payload.size() < kOwnPieceBytes)
-    return PutField(out, v1::Message::kPayloadFieldNumber, message.payload);
-  PutHeader(out, v1::Message::kPayloadFieldNumber, message.payload.size());
+  writer.Field(v1::Message::kContentTypeFieldNumber, message.content_type);
+  if (own) {
+    writer.Header(v1::Message::kPayloadFieldNumber, message.payload.size());
+  } else {
+    writer.Field(v1::Message::kPayloadFieldNumber, message.payload);
+  }
+  out.resize(static_cast<std::size_t>(writer.at() - out.data()));
+  if (!own) return;
   pieces_.push_back(std::move(message.payload));
   closed_ = true;
 }
@@ -204,7 +223,7 @@ void Cursor::NextPiece() {
   }
 }
 
-bool Cursor::Varint(std::uint64_t& value) {
+bool Cursor::LongVarint(std::uint64_t& value) {
   value = 0;
   for (unsigned shift = 0; shift < 64; shift += 7) {
     if (left_ == 0) return false;
@@ -219,6 +238,12 @@ bool Cursor::Varint(std::uint64_t& value) {
 
 bool Cursor::Append(std::size_t count, std::string& out) {
   if (count > left_) return false;
+  if (count <= static_cast<std::size_t>(end_ - at_)) {  // as nearly always
+    out.append(reinterpret_cast<const char*>(at_), count);
+    at_ += count;
+    left_ -= count;
+    return true;
+  }
   out.reserve(out.size() + count);
   while (count > 0) {
     if (at_ == end_) NextPiece();

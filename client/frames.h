@@ -61,11 +61,17 @@ class Cursor {
   explicit Cursor(const std::vector<grpc::Slice>& pieces);
 
   std::size_t left() const { return left_; }
-  bool Varint(std::uint64_t& value);
+  bool Varint(std::uint64_t& value) {
+    if (at_ == end_ || *at_ >= 0x80) return LongVarint(value);
+    value = *at_++;
+    --left_;
+    return true;
+  }
   bool Append(std::size_t count, std::string& out);
   bool Skip(std::size_t count);
 
  private:
+  bool LongVarint(std::uint64_t& value);
   void NextPiece();
 
   const grpc::Slice* piece_ = nullptr;

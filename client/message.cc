@@ -2,38 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "client/errors.h"
 #include "mesh/base/limits.h"
+#include "mesh/base/subject.h"
 #include "peermesh/v1/messaging.pb.h"
 
 namespace peermesh::client {
 namespace {
-
-bool IsTokenCharacter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '-';
-}
-
-enum class Wildcards { kNone, kAllowed };
-
-// 1 to 16 tokens joined by dots, at most 256 bytes.
-bool IsDotted(std::string_view text, Wildcards wildcards) {
-  if (text.size() > kMaxSubjectBytes) return false;
-  for (std::size_t tokens = 1; tokens <= kMaxSubjectTokens; ++tokens) {
-    const std::size_t dot = text.find('.');
-    const std::string_view token = text.substr(0, dot);
-    const bool last = dot == std::string_view::npos;
-    const bool wild = wildcards == Wildcards::kAllowed && (token == "*" || (last && token == ">"));
-    if (token.empty()) return false;
-    if (!wild && !std::all_of(token.begin(), token.end(), IsTokenCharacter)) return false;
-    if (last) return true;
-    text.remove_prefix(dot + 1);
-  }
-  return false;
-}
 
 absl::Status CheckHeaders(const Message& message) {
   std::size_t bytes = 0;
@@ -55,10 +32,8 @@ absl::Status CheckHeaders(const Message& message) {
 
 }  // namespace
 
-bool IsSubject(std::string_view text) { return IsDotted(text, Wildcards::kNone); }
-
 absl::Status CheckPattern(std::string_view text) {
-  if (IsDotted(text, Wildcards::kAllowed)) return absl::OkStatus();
+  if (IsValidPattern(text)) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kInvalidArgument, "INVALID_PATTERN",
       fmt::format("\"{:.80}\" is not a pattern to subscribe to. Use 1 to {} words of letters, "
@@ -69,7 +44,7 @@ absl::Status CheckPattern(std::string_view text) {
 absl::Status Check(const Message& message) {
   for (const std::string* subject : {&message.subject, &message.reply_to}) {
     if (subject == &message.reply_to && subject->empty()) continue;
-    if (IsSubject(*subject)) continue;
+    if (IsValidSubject(*subject)) continue;
     return MakeError(
         absl::StatusCode::kInvalidArgument, "INVALID_SUBJECT",
         fmt::format("\"{:.80}\" is not a subject to publish to. Use 1 to {} words of letters, "
@@ -89,13 +64,6 @@ absl::Status Check(const Message& message) {
                                  message.content_type.size(), kMaxContentTypeBytes));
   }
   return CheckHeaders(message);
-}
-
-std::size_t FieldBytes(std::size_t length) {
-  if (length == 0) return 0;
-  std::size_t varint = 1;
-  for (std::size_t rest = length >> 7; rest != 0; rest >>= 7) ++varint;
-  return 1 + varint + length;
 }
 
 std::size_t WireBytes(const Message& message) {

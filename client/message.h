@@ -6,6 +6,7 @@
 #ifndef PEERMESH_CLIENT_MESSAGE_H_
 #define PEERMESH_CLIENT_MESSAGE_H_
 
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -109,9 +110,6 @@ struct Disconnected {
 
 using Event = std::variant<Received, Gap, Connected, Subscribed, GoingAway, Disconnected>;
 
-// Whether `text` can be published to: 1 to 16 tokens of [A-Za-z0-9_-] joined by dots, at most 256
-// bytes.
-bool IsSubject(std::string_view text);
 // INVALID_PATTERN unless `text` can be subscribed to: a subject in which a token may be *, and the
 // last one >.
 absl::Status CheckPattern(std::string_view text);
@@ -120,7 +118,10 @@ absl::Status CheckPattern(std::string_view text);
 absl::Status Check(const Message& message);
 
 // Bytes of an encoded field with a tag of one byte; empty ones are not written.
-std::size_t FieldBytes(std::size_t length);
+inline std::size_t FieldBytes(std::size_t length) {
+  const std::size_t varint = (static_cast<std::size_t>(std::bit_width(length | 1)) + 6) / 7;
+  return length == 0 ? 0 : 1 + varint + length;
+}
 
 // Bytes of the encoded message: what the limit of 1 MiB counts.
 std::size_t WireBytes(const Message& message);

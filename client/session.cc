@@ -24,6 +24,9 @@ constexpr char kExchange[] = "/peermesh.v1.MessagingService/Exchange";
 // Frames not yet taken by Next; one more may be on its way. Bounds memory, not speed: a frame is at
 // most 4 MiB.
 constexpr std::size_t kMaxQueuedBytes = kMaxDataFrameBytes;
+// So many behind the first of a burst, while that one is on its way, make it worth waiting for the
+// next burst's. Guess.
+constexpr std::uint32_t kBurstMessages = 8;
 // Subscriptions in one frame, far below the frame limit even with subjects of 256 bytes.
 constexpr std::size_t kSubscribeChunk = 1024;
 
@@ -119,6 +122,10 @@ class Session::Impl final : public Stream<grpc::ByteBuffer, grpc::ByteBuffer> {
   std::deque<Batch> written_;            // not yet answered; bounded by the window
   std::size_t window_used_ = 0;
   std::uint64_t last_publish_ = 0;
+  // Messages come in bursts: the first one is not written at once by who publishes it, but by the
+  // stream's thread, and the rest of the burst with it. Half the frames and wake-ups on the whole
+  // way.
+  bool bursts_ = false;
   absl::Status first_refusal_;
 
   // Reading, under mutex_.
@@ -178,6 +185,8 @@ bool Session::Impl::TakeWriteLocked(grpc::ByteBuffer& out) {
   }
   if (waiting_.empty()) return false;
   auto& [batch, target, records] = waiting_.front();
+  if (written_.empty() && batch.messages == 1) bursts_ = false;
+  if (!written_.empty() && batch.messages >= kBurstMessages) bursts_ = true;
   ExchangeRequest head;
   head.set_publish_id(batch.id);
   head.set_target(std::move(target));
@@ -223,7 +232,11 @@ absl::StatusOr<std::uint64_t> Session::Impl::Publish(std::span<Message> messages
   changed_.wait(lock, has_room);
   if (end_ || discarding_) return Ended(end_.value_or(absl::OkStatus()));
   QueueLocked(messages, target);
-  PumpLocked();
+  if (bursts_ && written_.empty()) {
+    PumpSoonLocked();
+  } else {
+    PumpLocked();
+  }
   return last_publish_;
 }
 

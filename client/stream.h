@@ -19,30 +19,25 @@
 #ifndef PEERMESH_CLIENT_STREAM_H_
 #define PEERMESH_CLIENT_STREAM_H_
 
+#include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <random>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "client/backoff.h"
 #include "client/errors.h"
 #include "client/kinds.h"
 #include "mesh/base/check.h"
-#include "mesh/base/rng.h"
 #include "metrics/ledger/thread.h"
 
 namespace peermesh::client {
-
-// Between two attempts: doubles from the first to the second, less up to a half at random. Short,
-// because a peer on the same host restarts within a second; guess.
-inline constexpr Duration kReconnectMin = std::chrono::milliseconds(50);
-inline constexpr Duration kReconnectMax = std::chrono::seconds(2);
 
 template <class Request, class Response>
 class Stream {
@@ -122,6 +117,14 @@ class Stream {
     }
   }
 
+  // As PumpLocked, on the stream's thread: what is to be written meanwhile goes with it.
+  void PumpSoonLocked() {
+    if (waking_ || !open_ || failed_ || stopping_) return;
+    waking_ = true;
+    ++outstanding_;
+    alarm_->Set(queue_, gpr_inf_past(GPR_CLOCK_MONOTONIC), Tag(kWake));
+  }
+
   // No more writes after those that TakeWriteLocked still has; the end is then final.
   void HalfCloseLocked() {
     half_close_ = true;
@@ -135,7 +138,7 @@ class Stream {
   std::condition_variable changed_;  // for everything under mutex_
 
  private:
-  enum Operation : std::uintptr_t { kStart = 1, kRead, kWrite, kFinish };
+  enum Operation : std::uintptr_t { kStart = 1, kRead, kWrite, kFinish, kWake };
   enum class Progress { kStarting, kRunning, kFinishing, kOver };
   // Longer than any connection needs; then the next attempt resets the back-off.
   static constexpr gpr_timespec kStartPatience = {2, 0, GPR_TIMESPAN};
@@ -146,15 +149,11 @@ class Stream {
 
   void Run() {
     own_thread_ = std::this_thread::get_id();
-    std::random_device entropy;
-    Rng::Seed seed;
-    for (auto& word : seed) word = (std::uint64_t{entropy()} << 32) | entropy();
-    Rng rng(seed);
-    Duration backoff = kReconnectMin;
+    Backoff backoff;
     for (bool first = true;; first = false) {
       bool answered = false;
       const absl::Status status = Attempt(first, answered);
-      if (answered) backoff = kReconnectMin;
+      if (answered) backoff.Reset();
       bool final;
       {
         std::lock_guard lock(mutex_);
@@ -163,9 +162,7 @@ class Stream {
       }
       Closed({status, answered, final});
       if (final) return;
-      const Duration wait = std::max(rng.Between(backoff / 2, backoff),
-                                     RetryAfter(status).value_or(Duration::zero()));
-      backoff = std::min(2 * backoff, kReconnectMax);
+      const Duration wait = backoff.Next(RetryAfter(status).value_or(Duration::zero()));
       {
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, wait, [this] { return stopping_; });
@@ -186,6 +183,8 @@ class Stream {
       context_->AddMetadata("peermesh-client", label_);
       context_->set_wait_for_ready(!first);
       call_ = Prepare(*context_, queue);
+      queue_ = &queue;
+      alarm_.emplace();
       result_ = &result;
       open_ = failed_ = reading_ = writing_ = false;
       write_failed_ = half_closed_ = finishing_ = false;
@@ -212,6 +211,7 @@ class Stream {
     open_ = false;
     call_.reset();
     context_.reset();
+    alarm_.reset();
     queue.Shutdown();
     void* tag = nullptr;
     bool ok = false;
@@ -248,6 +248,8 @@ class Stream {
       writing_ = false;
       // Not the end yet: frames that arrived before the stream broke are still to be read.
       if (!ok) write_failed_ = true;
+    } else if (tag == Tag(kWake)) {
+      waking_ = false;
     }
     PumpLocked();
     FinishIfIdleLocked();
@@ -274,6 +276,10 @@ class Stream {
   std::unique_ptr<grpc::ClientContext> context_;
   Call call_;
   grpc::Status* result_ = nullptr;
+  grpc::CompletionQueue* queue_ = nullptr;  // of the attempt
+  // Likewise. lint:allow(raw-timer): always due, it wakes the thread
+  std::optional<grpc::Alarm> alarm_;
+  bool waking_ = false;  // it is set
   Request out_;
   Response in_;  // the stream's thread alone while no read is outstanding
   int outstanding_ = 0;

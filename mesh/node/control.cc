@@ -69,7 +69,7 @@ void Node::Impl::OnFrame(Instant now, Link& link, InterestSnapshot& frame, Effec
   Peer& peer = peers_.at(link.peer);
   if (frame.first) link.staged.clear();
   for (Interest& entry : frame.entries) {
-    if (!routing::IsValidPattern(entry.pattern) || link.staged.size() >= kMaxSubscriptions) {
+    if (!IsValidPattern(entry.pattern) || link.staged.size() >= kMaxSubscriptions) {
       return Misbehaved(now, link.id, out);
     }
     link.staged.push_back(std::move(entry));
@@ -133,7 +133,7 @@ void Node::Impl::OnFrame(Instant now, Link& link, InterestDelta& frame, Effects&
   if (frame.generation != peer.interest_generation + 1) return AskForSnapshot(link, out);
   for (const std::string& pattern : frame.remove) interest_.UnsetRemote(link.peer, pattern);
   for (const Interest& entry : frame.add) {
-    if (!routing::IsValidPattern(entry.pattern) ||
+    if (!IsValidPattern(entry.pattern) ||
         !interest_.SetRemote(link.peer, entry.pattern, entry.block_ms)) {
       return Misbehaved(now, link.id, out);
     }

@@ -51,7 +51,7 @@ Refusal Node::Impl::AddSubscriptions(SessionId id, Session& session, Subscribe& 
   }
   std::set<std::uint32_t> fresh;
   for (const Subscription& wanted : subscribe.subscriptions) {
-    PM_CHECK(routing::IsValidPattern(wanted.pattern));
+    PM_CHECK(IsValidPattern(wanted.pattern));
     if (wanted.id == 0 || session.subscriptions.contains(wanted.id) ||
         !fresh.insert(wanted.id).second) {
       return Refusal::kDuplicateSubscription;

@@ -1,7 +1,4 @@
-// Subjects and patterns.
-//
-// A subject is 1 to 16 tokens of [A-Za-z0-9_-] joined by dots, at most 256 bytes. A pattern is a
-// subject in which `*` stands for exactly one token and a final `>` for one or more.
+// The channels of subjects and patterns.
 //
 // A channel is one of 64 shards of the first token: numbers count per channel, so a receiver that
 // wants one subject is told of skips on its own channel only. Every peer computes the same shard.
@@ -11,10 +8,9 @@
 #include <cstdint>
 #include <string_view>
 
-namespace peermesh::routing {
+#include "mesh/base/subject.h"
 
-bool IsValidSubject(std::string_view subject);
-bool IsValidPattern(std::string_view pattern);
+namespace peermesh::routing {
 
 // `subject` must be valid.
 std::uint32_t ChannelOf(std::string_view subject);
@@ -23,9 +19,6 @@ std::uint32_t ChannelOf(std::string_view subject);
 std::uint64_t ChannelsOf(std::string_view pattern);
 
 bool HasLeadingWildcard(std::string_view pattern);
-
-// Splits off the first token: returns it and advances `rest` behind the dot.
-std::string_view TakeToken(std::string_view& rest);
 
 }  // namespace peermesh::routing
 

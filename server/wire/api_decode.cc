@@ -86,7 +86,7 @@ Rule TakeSubscription(std::string_view body, node::Subscription& out) {
   }
   if (reader.rule() != Rule::kNone) return reader.rule();
   if (out.id == 0) return Rule::kSubscription;
-  return routing::IsValidPattern(out.pattern) ? Rule::kNone : Rule::kPattern;
+  return IsValidPattern(out.pattern) ? Rule::kNone : Rule::kPattern;
 }
 
 // Packed or not: older encoders write one field per number.
@@ -197,7 +197,7 @@ Result<std::vector<node::Subscription>> DecodeSubscribe(std::string_view bytes) 
         node::Subscription& added = result.emplace_back();
         added.id = static_cast<std::uint32_t>(result.size());
         added.pattern = reader.Bytes();
-        if (routing::IsValidPattern(added.pattern)) break;
+        if (IsValidPattern(added.pattern)) break;
         return Broken(Rule::kPattern, fmt::format("subjects[{}]", result.size() - 1));
       }
       case kOnOverflow: rule = TakeOnOverflow(reader, on_overflow); break;

@@ -57,7 +57,7 @@ Rule FromInterest(const Entries& in, std::vector<node::Interest>& out) {
       std::chrono::duration_cast<std::chrono::milliseconds>(kMaxBlockTimeout).count();
   out.reserve(static_cast<std::size_t>(in.size()));
   for (const pb::Interest& entry : in) {
-    if (!routing::IsValidPattern(entry.pattern())) return Rule::kPattern;
+    if (!IsValidPattern(entry.pattern())) return Rule::kPattern;
     out.push_back({entry.pattern(), std::min<std::uint32_t>(entry.block_ms(), kMaxBlockMs)});
   }
   return Rule::kNone;
@@ -80,7 +80,7 @@ Rule From(const pb::InterestDelta& in, ReceivedControl& out) {
   if (rule != Rule::kNone) return rule;
   delta.remove.reserve(static_cast<std::size_t>(in.remove_size()));
   for (const std::string& pattern : in.remove()) {
-    if (!routing::IsValidPattern(pattern)) return Rule::kPattern;
+    if (!IsValidPattern(pattern)) return Rule::kPattern;
     delta.remove.push_back(pattern);
   }
   out = node::ControlFrame(std::move(delta));

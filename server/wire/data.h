@@ -26,7 +26,7 @@
 namespace peermesh::wire {
 
 // A flush holds at most this many runs even if all are empty, and runs are what a turn is long in.
-inline constexpr std::size_t kMaxFrameBatches = 4096;
+inline constexpr std::size_t kMaxFrameBatches = 8192;
 static_assert(kFlushBytes / kRowOverheadBytes <= kMaxFrameBatches,
               "each run counts kRowOverheadBytes");
 // Random bytes that join a data stream to its control stream.

@@ -76,7 +76,7 @@ Rule CheckMessage(std::string_view body, std::string_view& subject, std::string_
     if (number == kSubject) {
       subject = content;
     } else if (number == kReplyTo) {
-      if (!content.empty() && !routing::IsValidSubject(content)) return Rule::kReplyTo;
+      if (!content.empty() && !IsValidSubject(content)) return Rule::kReplyTo;
     } else if (number == kContentType) {
       if (content.size() > kMaxContentTypeBytes) return Rule::kContentType;
       if (!IsUtf8(content)) return Rule::kUtf8;
@@ -84,7 +84,7 @@ Rule CheckMessage(std::string_view body, std::string_view& subject, std::string_
   }
   if (reader.rule() != Rule::kNone) return reader.rule();
   if (!known.empty() && subject == known) return Rule::kNone;
-  return routing::IsValidSubject(subject) ? Rule::kNone : Rule::kSubject;
+  return IsValidSubject(subject) ? Rule::kNone : Rule::kSubject;
 }
 
 RecordCollector::RecordCollector(std::shared_ptr<const std::string> buffer)

@@ -22,21 +22,7 @@ TEST(CheckPattern, TakesWildcardsWhereTheyMayStand) {
         std::string(257, 'a')}) {
     const absl::Status refused = CheckPattern(bad);
     EXPECT_EQ(ReasonOf(refused), "INVALID_PATTERN") << bad;
-    EXPECT_FALSE(IsSubject(bad)) << bad;
   }
-  EXPECT_FALSE(IsSubject("a.*"));
-}
-
-TEST(IsSubject, KnowsWhatCanBePublishedTo) {
-  for (const char* good : {"a", "a.b", "A-1._x", "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16"}) {
-    EXPECT_TRUE(IsSubject(good)) << good;
-  }
-  EXPECT_TRUE(IsSubject(std::string(kMaxSubjectBytes, 'a')));
-  for (const char* bad : {"", ".", "a.", ".a", "a..b", "a.*", "a.>", "a b", "\xc3\xa4", "a/b",
-                          "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17"}) {
-    EXPECT_FALSE(IsSubject(bad)) << bad;
-  }
-  EXPECT_FALSE(IsSubject(std::string(kMaxSubjectBytes + 1, 'a')));
 }
 
 TEST(WireBytes, IsWhatTheEncodedMessageHas) {

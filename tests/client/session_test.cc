@@ -114,6 +114,42 @@ TEST_F(SessionTest, SmallPublishesTravelTogetherAndInOrder) {
   EXPECT_LT(frames, kMessages / 2);
 }
 
+TEST_F(SessionTest, BurstsTravelTogetherAndLoneMessagesStillLeave) {
+  std::atomic<int> frames = 0;
+  std::vector<std::string> arrived;
+  peer_.on_exchange = [&](ExchangeStream& stream) {
+    ScriptedPeer::Welcome(stream);
+    v1::ExchangeRequest request;
+    while (stream.Read(&request)) {
+      ++frames;
+      for (const auto& message : request.messages()) arrived.push_back(message.payload());
+      ScriptedPeer::Answer(stream, request.publish_id());
+    }
+    return grpc::Status::OK;
+  };
+  peer_.Start();
+  const auto session = Open();
+  std::vector<std::string> sent;
+  const auto publish = [&] {
+    sent.push_back(std::to_string(sent.size()));
+    ASSERT_TRUE(session->Publish("a", sent.back()).ok());
+  };
+  constexpr int kBursts = 20, kEach = 200;
+  for (int burst = 0; burst < kBursts; ++burst) {
+    for (int i = 0; i < kEach; ++i) publish();
+    ASSERT_TRUE(session->Flush(kPatience).ok());
+  }
+  EXPECT_LT(frames, kBursts * kEach / 4);
+  for (int i = 0; i < 3; ++i) {
+    const int before = frames;
+    publish();
+    ASSERT_TRUE(session->Flush(kPatience).ok());
+    EXPECT_EQ(frames, before + 1);
+  }
+  ASSERT_TRUE(session->Close(kPatience).ok());
+  EXPECT_EQ(arrived, sent);
+}
+
 TEST_F(SessionTest, PublishWaitsWhileTheWindowIsFull) {
   std::promise<void> release;
   peer_.on_exchange = [&](ExchangeStream& stream) {

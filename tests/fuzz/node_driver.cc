@@ -180,7 +180,7 @@ void NodeDriver::Subscribed(SessionId id, Parts& parts) {
   wanted.on_overflow = static_cast<OnOverflow>(1 + kind % 3);
   wanted.block_timeout = std::chrono::milliseconds(10) * kind;
   wanted.pattern = parts.Text();
-  if (!id || !routing::IsValidPattern(wanted.pattern)) return;
+  if (!id || !IsValidPattern(wanted.pattern)) return;
   Handle(node::Subscribe{RequestId{next_id_++}, id, {std::move(wanted)}});
 }
 

@@ -20,8 +20,8 @@ namespace {
 using routing::SubjectTree;
 
 void TryForm(std::string_view text) {
-  const bool subject = routing::IsValidSubject(text);
-  const bool pattern = routing::IsValidPattern(text);
+  const bool subject = IsValidSubject(text);
+  const bool pattern = IsValidPattern(text);
   PM_CHECK(subject == IsNaiveSubject(text));
   PM_CHECK(pattern == IsNaivePattern(text));
   PM_CHECK(!subject || pattern);
@@ -60,7 +60,7 @@ void Try(std::string_view input) {
     const std::string_view line = parts.Line();
     if (line.empty()) break;
     TryForm(line);
-    if (!routing::IsValidPattern(line)) continue;
+    if (!IsValidPattern(line)) continue;
     if (const auto known = patterns.find(line); known != patterns.end()) {
       PM_CHECK(tree.Find(line) == known->second);
       tree.Erase(line);
@@ -75,7 +75,7 @@ void Try(std::string_view input) {
   while (!parts.empty()) {
     const std::string_view line = parts.Line();
     TryForm(line);
-    if (routing::IsValidSubject(line)) TryMatch(tree, patterns, line);
+    if (IsValidSubject(line)) TryMatch(tree, patterns, line);
   }
   for (const auto& [pattern, value] : patterns) tree.Erase(pattern);
   PM_CHECK(tree.size() == 0);

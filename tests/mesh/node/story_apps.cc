@@ -36,7 +36,7 @@ absl::Status TellSubscribes(Driver& driver, Words& words, SessionId id) {
     Subscription wanted;
     wanted.id = static_cast<std::uint32_t>(words.Number("the id of a subscription"));
     wanted.pattern = words.Word("a pattern");
-    if (words.ok() && !routing::IsValidPattern(wanted.pattern)) {
+    if (words.ok() && !IsValidPattern(wanted.pattern)) {
       words.Fail("'" + wanted.pattern + "' is no pattern");
     }
     if (words.Take("or")) wanted.on_overflow = words.OneOf("an overflow policy", kPolicies);
@@ -59,7 +59,7 @@ absl::Status TellPublishes(Driver& driver, Words& words, SessionId id) {
     Messages some;
     if (const auto count = ReadNumber(words.Peek())) some.count = words.Number("how many");
     some.subject = words.Word("a subject");
-    if (words.ok() && !routing::IsValidSubject(some.subject)) {
+    if (words.ok() && !IsValidSubject(some.subject)) {
       words.Fail("'" + some.subject + "' is no subject");
     }
     if (words.Take("of")) some.size = words.Size("the size of a message");

@@ -30,9 +30,9 @@ std::string Cast::Channel(std::uint32_t channel) const {
 }
 
 void Cast::Learn(std::string_view subject) {
-  if (!routing::IsValidPattern(subject) || routing::HasLeadingWildcard(subject)) return;
+  if (!IsValidPattern(subject) || routing::HasLeadingWildcard(subject)) return;
   const std::uint32_t channel = routing::ChannelOf(subject);
-  channels.try_emplace(channel, routing::TakeToken(subject));
+  channels.try_emplace(channel, TakeToken(subject));
 }
 
 std::uint32_t Cast::ReadChannel(Words& words) {
@@ -43,7 +43,7 @@ std::uint32_t Cast::ReadChannel(Words& words) {
     if (!number || *number >= kChannels) words.Fail("'" + word + "' is no channel: #0 to #63");
     return static_cast<std::uint32_t>(number.value_or(0) % kChannels);
   }
-  if (!routing::IsValidSubject(word) || word.find('.') != std::string::npos) {
+  if (!IsValidSubject(word) || word.find('.') != std::string::npos) {
     words.Fail("'" + word + "' is no channel: the first token of a subject is meant");
     return 0;
   }

@@ -233,8 +233,8 @@ void ReadPieces(Cast& cast, Words& words, flow::Run& run) {
       for (std::uint64_t number = numbers.from; number <= numbers.to && words.ok(); ++number) {
         run.items.push_back({static_cast<std::uint32_t>(run.items.size()), number});
       }
-      if (words.ok() && (!routing::IsValidSubject(some.subject) ||
-                         routing::ChannelOf(some.subject) != run.channel)) {
+      if (words.ok() &&
+          (!IsValidSubject(some.subject) || routing::ChannelOf(some.subject) != run.channel)) {
         words.Fail("'" + some.subject + "' is no subject of channel " + cast.Channel(run.channel));
       }
       messages.push_back(std::move(some));
@@ -250,7 +250,7 @@ flow::Run ReadRun(Cast& cast, Words& words) {
   // "news.a 1..3 100B": the short form names a subject and is followed by a size.
   if (!run.mark && ReadSize(words.Peek(2))) {
     const std::string subject(words.Peek());
-    if (!routing::IsValidSubject(subject)) words.Fail("'" + subject + "' is no subject");
+    if (!IsValidSubject(subject)) words.Fail("'" + subject + "' is no subject");
     if (!words.ok()) return run;
     cast.Learn(subject);
     run.channel = routing::ChannelOf(subject);
