@@ -146,7 +146,8 @@ void Node::Impl::On(Instant now, DataIn& in, Effects& out) {
 }
 
 void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out) {
-  Peer& peer = peers_.at(link.peer);
+  const PeerId from = link.peer;
+  Peer& peer = peers_.at(from);
   std::vector<SessionId> fed;
   std::uint64_t messages = 0, bytes = 0;
   for (flow::Run& run : frame.runs) {
@@ -168,7 +169,7 @@ void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out
     link.end_received = true;
     MaybeRetire(now, peer, out);  // may end the life of `link`
   }
-  MaybeGrant(now, peer, out);
+  to_grant_.push_back(from);
 }
 
 // A frame may be larger than a burst: it is read whole, and the next one waits until all of it is

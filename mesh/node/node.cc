@@ -80,13 +80,19 @@ void Node::Impl::Dispatch(Instant now, Input& input, Effects& out) {
 void Node::Impl::Finish(Instant now, Effects& out) {
   AnnounceInterest();
   ResolveSubscribes(now, out);
-  while (pressure_eased_ || !dirty_sessions_.empty() || !dirty_peers_.empty()) {
+  while (pressure_eased_ || !dirty_sessions_.empty() || !dirty_peers_.empty() ||
+         !answers_.empty() || !to_grant_.empty()) {
+    for (const PeerId& id : std::exchange(dirty_peers_, {})) {
+      if (const auto it = peers_.find(id); it != peers_.end()) FlushData(now, it->second, out);
+    }
+    // Before sessions, which may be closed.
+    for (Answer& answer : std::exchange(answers_, {})) out.push_back(std::move(answer));
     for (const SessionId id : std::exchange(dirty_sessions_, {})) {
       if (const auto it = sessions_.find(id); it != sessions_.end())
         FlushSession(now, id, it->second, out);
     }
-    for (const PeerId& id : std::exchange(dirty_peers_, {})) {
-      if (const auto it = peers_.find(id); it != peers_.end()) FlushData(now, it->second, out);
+    for (const PeerId& id : std::exchange(to_grant_, {})) {
+      if (const auto it = peers_.find(id); it != peers_.end()) MaybeGrant(now, it->second, out);
     }
     if (!std::exchange(pressure_eased_, false)) continue;
     RetryHeld(now, out);

@@ -172,7 +172,7 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
     if (row.state != membership::State::kUnreachable && !lost_touch) continue;
     if (answer.unreachable.size() < kMaxUnreachableNamed) answer.unreachable.push_back(id);
   }
-  out.push_back(std::move(answer));
+  answers_.push_back(std::move(answer));
 }
 
 // Appends the stretch to the runs of those that matched_ names.

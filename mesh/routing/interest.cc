@@ -11,6 +11,10 @@ namespace {
 
 constexpr std::uint32_t kAllChannels = kChannels;
 
+constexpr auto kByPeer = [](const Interest::RemoteTarget& target, PeerId peer) {
+  return target.peer < peer;
+};
+
 std::uint32_t ChannelKey(std::string_view pattern) {
   return HasLeadingWildcard(pattern) ? kAllChannels : ChannelOf(pattern);
 }
@@ -62,8 +66,10 @@ Interest::Added Interest::Add(std::string_view pattern, const LocalSubscription&
     return Added::kTooManyLeadingWildcards;
   Entry& entry = EntryFor(pattern);
   const auto before = BlockOf(entry);
-  const bool fresh = entry.local.insert(subscription).second;
+  const auto place = std::lower_bound(entry.local.begin(), entry.local.end(), subscription);
+  const bool fresh = place == entry.local.end() || *place != subscription;
   PM_CHECK(fresh);
+  entry.local.insert(place, subscription);
   ++entry.blocks[subscription.block_ms];
   ++local_count_;
   if (leading) ++local_leading_wildcards_;
@@ -77,7 +83,9 @@ void Interest::Remove(std::string_view pattern, const LocalSubscription& subscri
   if (!key) return;
   Entry& entry = *entries_[*key];
   const auto before = BlockOf(entry);
-  if (entry.local.erase(subscription) == 0) return;
+  const auto place = std::lower_bound(entry.local.begin(), entry.local.end(), subscription);
+  if (place == entry.local.end() || *place != subscription) return;
+  entry.local.erase(place);
   const auto blocks = entry.blocks.find(subscription.block_ms);
   PM_CHECK(blocks != entry.blocks.end() && blocks->second > 0);
   if (--blocks->second == 0) entry.blocks.erase(blocks);
@@ -145,7 +153,13 @@ bool Interest::SetRemote(PeerId peer, std::string_view pattern, std::uint32_t bl
   }
   remote.hash += InterestShare(pattern, block_ms);
   PM_CHECK(remote.patterns.size() <= kMaxSubscriptions);
-  EntryFor(pattern).remote[peer] = block_ms;
+  std::vector<RemoteTarget>& targets = EntryFor(pattern).remote;
+  const auto place = std::lower_bound(targets.begin(), targets.end(), peer, kByPeer);
+  if (place != targets.end() && place->peer == peer) {
+    place->block_ms = block_ms;
+  } else {
+    targets.insert(place, {peer, block_ms});
+  }
   return true;
 }
 
@@ -160,21 +174,23 @@ void Interest::UnsetRemote(PeerId peer, std::string_view pattern) {
     --remote->second.leading_wildcards;
   }
   remote->second.patterns.erase(known);
+  DropRemote(pattern, peer);
+}
+
+void Interest::DropRemote(std::string_view pattern, PeerId peer) {
   const auto key = tree_.Find(pattern);
   PM_CHECK(key);
-  entries_[*key]->remote.erase(peer);
+  std::vector<RemoteTarget>& targets = entries_[*key]->remote;
+  const auto place = std::lower_bound(targets.begin(), targets.end(), peer, kByPeer);
+  PM_CHECK(place != targets.end() && place->peer == peer);
+  targets.erase(place);
   DropIfUnused(pattern);
 }
 
 void Interest::ClearRemote(PeerId peer) {
   const auto remote = remotes_.find(peer);
   if (remote == remotes_.end()) return;
-  for (const auto& [pattern, block] : remote->second.patterns) {
-    const auto key = tree_.Find(pattern);
-    PM_CHECK(key);
-    entries_[*key]->remote.erase(peer);
-    DropIfUnused(pattern);
-  }
+  for (const auto& [pattern, block] : remote->second.patterns) DropRemote(pattern, peer);
   remotes_.erase(remote);
 }
 
@@ -199,7 +215,7 @@ void Interest::Match(std::string_view subject, Matched& out) const {
   for (const std::uint32_t key : scratch_) {
     const Entry& entry = *entries_[key];
     out.local.insert(out.local.end(), entry.local.begin(), entry.local.end());
-    for (const auto& [peer, block] : entry.remote) out.remote.push_back({peer, block});
+    out.remote.insert(out.remote.end(), entry.remote.begin(), entry.remote.end());
   }
   if (scratch_.size() < 2) return;  // one entry is sorted and free of repeats already
   std::sort(out.local.begin(), out.local.end());

@@ -17,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -89,10 +88,11 @@ class Interest {
 
  private:
   struct Entry {
+    // Both in order. Arrays, because every message reads them.
+    std::vector<LocalSubscription> local;
+    std::vector<RemoteTarget> remote;             // one for each peer
+    std::map<std::uint32_t, std::size_t> blocks;  // how many local ones ask for each block_ms
     std::string pattern;
-    std::set<LocalSubscription> local;
-    std::map<std::uint32_t, std::size_t> blocks;  // how many of them ask for each block_ms
-    std::map<PeerId, std::uint32_t> remote;       // block_ms
   };
   struct Remote {
     std::map<std::string, std::uint32_t, std::less<>> patterns;  // block_ms
@@ -101,6 +101,7 @@ class Interest {
   };
   Entry& EntryFor(std::string_view pattern);
   void DropIfUnused(std::string_view pattern);
+  void DropRemote(std::string_view pattern, PeerId peer);
   void Announce(const Entry& entry, std::optional<std::uint32_t> before);
   static std::optional<std::uint32_t> BlockOf(const Entry& entry);
 

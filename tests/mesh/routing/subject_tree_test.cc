@@ -75,9 +75,12 @@ TEST(SubjectTreeTest, WhatIsNotThereIsNotFound) {
 TEST(SubjectTreeDeathTest, MisuseStopsTheProcess) {
   SubjectTree tree;
   tree.Insert("a", 1);
-  EXPECT_DEATH(tree.Insert("a", 2), "value");
+  tree.Insert("*.b", 2);
+  EXPECT_DEATH(tree.Insert("a", 2), "fresh");
+  EXPECT_DEATH(tree.Insert("*.b", 3), "value");
   EXPECT_DEATH(tree.Insert("a..b", 2), "IsValidPattern");
-  EXPECT_DEATH(tree.Erase("b"), "end");
+  EXPECT_DEATH(tree.Erase("b"), "erased");
+  EXPECT_DEATH(tree.Erase("b.*"), "end");
 }
 
 // Few tokens, so that patterns meet.
