@@ -230,7 +230,7 @@ Acceptor::Impl::Next Acceptor::Impl::AcceptOne(std::unique_lock<std::mutex>& loc
     Refuse(std::move(fd));
     return Next::kMore;
   }
-  SetConnectionOptions(fd.get());
+  SetConnectionOptions(fd.get(), address.ss_family);
   Accepted accepted;
   accepted.peer = PeerText(address, length);
   if (!Register(listener, fd, std::move(cap_key), accepted)) {

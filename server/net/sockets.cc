@@ -28,6 +28,10 @@ constexpr std::string_view kUnixPrefix = "unix:";
 constexpr int kBacklog = 1024;
 // As long as the HTTP/2 keepalive of both sides waits for an answer.
 constexpr unsigned kUserTimeoutMs = 10'000;
+// The most that any process may ask for (net.core.wmem_max of Debian); the kernel doubles it. TCP
+// grows its buffers by itself, unix sockets do not, and a write that finds no room costs two
+// wake-ups.
+constexpr int kUnixSendBytes = 212'992;
 
 absl::Status InUse(const std::string& address) {
   std::string holder;
@@ -225,10 +229,13 @@ void CloseListener(ListeningSocket& socket) {
   if (ours) unlink(socket.unix_path.c_str());
 }
 
-void SetConnectionOptions(int fd) {
+void SetConnectionOptions(int fd, sa_family_t family) {
+  if (family == AF_UNIX) {
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kUnixSendBytes, sizeof kUnixSendBytes);
+    return;
+  }
   const int one = 1;
   const unsigned timeout = kUserTimeoutMs;
-  // Both fail on a unix socket, which needs neither.
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
 }

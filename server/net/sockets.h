@@ -27,9 +27,9 @@ absl::StatusOr<ListeningSocket> OpenListener(const std::string& address, unsigne
 // Closes it and removes its socket file, unless somebody has replaced that.
 void CloseListener(ListeningSocket& socket);
 
-// Small writes leave at once; a connection whose data nobody acknowledges for kUserTimeout ends.
-// Does nothing to unix sockets.
-void SetConnectionOptions(int fd);
+// TCP: small writes leave at once; a connection whose data nobody acknowledges for kUserTimeout
+// ends. Unix sockets: room for more at once.
+void SetConnectionOptions(int fd, sa_family_t family);
 // Resets instead of closing: no TIME_WAIT entry stays behind.
 void Refuse(ledger::UniqueFd fd);
 
