@@ -96,6 +96,9 @@ class Session::Impl final : public Stream<grpc::ByteBuffer, grpc::ByteBuffer> {
   absl::Status Handle(grpc::ByteBuffer& frame) override;
   void Closed(const Ending& ending) override;
 
+  // When a publisher that found the window full goes on. Not with the first free byte: every answer
+  // would wake it for little.
+  bool RoomyLocked() const { return window_used_ <= options_.window_bytes / 4 * 3; }
   void QueueLocked(std::span<Message> messages, std::string_view target);
   void FillSubscriptionLocked(std::uint32_t id, const std::string& subject,
                               ExchangeRequest& request);
@@ -115,6 +118,8 @@ class Session::Impl final : public Stream<grpc::ByteBuffer, grpc::ByteBuffer> {
   std::map<std::uint32_t, std::string> subscriptions_;  // at most kMaxSubscriptionsPerSession
   std::set<std::uint32_t> awaited_;                     // of the first ones, not yet confirmed
   std::uint32_t next_subscription_ = 1;
+
+  std::condition_variable room_;  // RoomyLocked, or the end
 
   // Writing, under mutex_.
   std::deque<ExchangeRequest> control_;  // hello and subscriptions; before any batch
@@ -229,7 +234,7 @@ absl::StatusOr<std::uint64_t> Session::Impl::Publish(std::span<Message> messages
                      "The handler publishes faster than the mesh takes it. Publish from another "
                      "thread, or drop.");
   }
-  changed_.wait(lock, has_room);
+  if (!has_room()) room_.wait(lock, [this] { return end_ || RoomyLocked(); });
   if (end_ || discarding_) return Ended(end_.value_or(absl::OkStatus()));
   QueueLocked(messages, target);
   if (bursts_ && written_.empty()) {
@@ -251,6 +256,7 @@ absl::Status Session::Impl::AnswerLocked(const v1::Published& answer, std::vecto
   const Batch batch = written_.front();
   written_.pop_front();
   window_used_ -= batch.bytes;
+  if (RoomyLocked()) room_.notify_all();
   Published published{batch.id, batch.messages, Receipt{}};
   if (answer.has_error()) {
     published.receipt = FromProto(answer.error());
@@ -362,6 +368,7 @@ void Session::Impl::Closed(const Ending& ending) {
     }
     if (!written_.empty() && first_refusal_.ok()) first_refusal_ = lost;
     written_.clear();
+    room_.notify_all();
   }
   Emit(std::move(events), 0, std::move(published));
   if (!ending.final) return;
@@ -370,6 +377,7 @@ void Session::Impl::Closed(const Ending& ending) {
     std::lock_guard lock(mutex_);
     end_ = end = StoppingLocked() ? absl::OkStatus() : ending.status;
     changed_.notify_all();
+    room_.notify_all();
   }
   if (options_.on_end) options_.on_end(Ended(end));
 }
