@@ -166,7 +166,7 @@ std::string& Records::Tail() {
 }
 
 // The payload goes last, so that a large one can be a piece of its own.
-void Records::Add(Message message) {
+void Records::Add(Message&& message) {
   const std::size_t bytes = WireBytes(message);
   const bool own = message.payload.size() >= kOwnPieceBytes;
   std::string& out = Tail();
@@ -240,8 +240,7 @@ bool Cursor::Append(std::size_t count, std::string& out) {
   if (count > left_) return false;
   if (count <= static_cast<std::size_t>(end_ - at_)) {  // as nearly always
     out.append(reinterpret_cast<const char*>(at_), count);
-    at_ += count;
-    left_ -= count;
+    Pass(count);
     return true;
   }
   out.reserve(out.size() + count);
@@ -249,8 +248,7 @@ bool Cursor::Append(std::size_t count, std::string& out) {
     if (at_ == end_) NextPiece();
     const std::size_t some = std::min(count, static_cast<std::size_t>(end_ - at_));
     out.append(reinterpret_cast<const char*>(at_), some);
-    at_ += some;
-    left_ -= some;
+    Pass(some);
     count -= some;
   }
   return true;
@@ -261,8 +259,7 @@ bool Cursor::Skip(std::size_t count) {
   while (count > 0) {
     if (at_ == end_) NextPiece();
     const std::size_t some = std::min(count, static_cast<std::size_t>(end_ - at_));
-    at_ += some;
-    left_ -= some;
+    Pass(some);
     count -= some;
   }
   return true;

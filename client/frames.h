@@ -43,7 +43,7 @@ grpc::ByteBuffer ToBuffer(const v1::ExchangeRequest& frame);
 // Messages on their way out, encoded as they are added.
 class Records {
  public:
-  void Add(Message message);
+  void Add(Message&& message);
   // A frame of `head`, which has no messages itself, and all that was added. Leaves nothing.
   grpc::ByteBuffer TakeFrame(const v1::ExchangeRequest& head);
 
@@ -62,15 +62,28 @@ class Cursor {
 
   std::size_t left() const { return left_; }
   bool Varint(std::uint64_t& value) {
-    if (at_ == end_ || *at_ >= 0x80) return LongVarint(value);
-    value = *at_++;
-    --left_;
+    // One byte or two, in one piece: nearly always.
+    if (end_ - at_ < 2) return LongVarint(value);
+    const std::uint32_t first = at_[0], second = at_[1];
+    if (first < 0x80) {
+      value = first;
+      Pass(1);
+    } else if (second < 0x80) {
+      value = (first & 0x7f) | second << 7;
+      Pass(2);
+    } else {
+      return LongVarint(value);
+    }
     return true;
   }
   bool Append(std::size_t count, std::string& out);
   bool Skip(std::size_t count);
 
  private:
+  void Pass(std::size_t count) {
+    at_ += count;
+    left_ -= count;
+  }
   bool LongVarint(std::uint64_t& value);
   void NextPiece();
 
