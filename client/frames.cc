@@ -188,6 +188,7 @@ void Records::Add(Message&& message) {
   } else {
     writer.Field(v1::Message::kPayloadFieldNumber, message.payload);
   }
+  PM_CHECK(writer.at() <= out.data() + out.size());
   out.resize(static_cast<std::size_t>(writer.at() - out.data()));
   if (!own) return;
   pieces_.push_back(std::move(message.payload));

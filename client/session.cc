@@ -96,9 +96,18 @@ class Session::Impl final : public Stream<grpc::ByteBuffer, grpc::ByteBuffer> {
   absl::Status Handle(grpc::ByteBuffer& frame) override;
   void Closed(const Ending& ending) override;
 
-  // When a publisher that found the window full goes on. Not with the first free byte: every answer
-  // would wake it for little.
-  bool RoomyLocked() const { return window_used_ <= options_.window_bytes / 4 * 3; }
+  void AddToWindowLocked(std::size_t bytes) {
+    window_used_ += bytes;
+    full_ |= window_used_ > options_.window_bytes;
+  }
+  // Full until a quarter is free: with the first free byte every answer would wake a publisher for
+  // little.
+  void TakeFromWindowLocked(std::size_t bytes) {
+    window_used_ -= bytes;
+    if (!full_ || window_used_ > options_.window_bytes / 4 * 3) return;
+    full_ = false;
+    room_.notify_all();
+  }
   void QueueLocked(std::span<Message> messages, std::string_view target);
   void FillSubscriptionLocked(std::uint32_t id, const std::string& subject,
                               ExchangeRequest& request);
@@ -119,13 +128,14 @@ class Session::Impl final : public Stream<grpc::ByteBuffer, grpc::ByteBuffer> {
   std::set<std::uint32_t> awaited_;                     // of the first ones, not yet confirmed
   std::uint32_t next_subscription_ = 1;
 
-  std::condition_variable room_;  // RoomyLocked, or the end
+  std::condition_variable room_;  // not full_, or the end
 
   // Writing, under mutex_.
   std::deque<ExchangeRequest> control_;  // hello and subscriptions; before any batch
   std::deque<Waiting> waiting_;          // not yet written; bounded by the window
   std::deque<Batch> written_;            // not yet answered; bounded by the window
   std::size_t window_used_ = 0;
+  bool full_ = false;  // publishers wait
   std::uint64_t last_publish_ = 0;
   // Messages come in bursts: the first one is not written at once by who publishes it, but by the
   // stream's thread, and the rest of the burst with it. Half the frames and wake-ups on the whole
@@ -217,7 +227,7 @@ void Session::Impl::QueueLocked(std::span<Message> messages, std::string_view ta
     auto& [batch, joined, records] = waiting_.back();
     ++batch.messages;
     batch.bytes += bytes;
-    window_used_ += bytes;
+    AddToWindowLocked(bytes);
     records.Add(std::move(message));
   }
 }
@@ -228,13 +238,12 @@ absl::StatusOr<std::uint64_t> Session::Impl::Publish(std::span<Message> messages
     if (auto status = Check(message); !status.ok()) return status;
   }
   std::unique_lock lock(mutex_);
-  const auto has_room = [this] { return end_ || window_used_ <= options_.window_bytes; };
-  if (OnOwnThread() && !has_room()) {
+  if (OnOwnThread() && full_ && !end_) {
     return MakeError(absl::StatusCode::kResourceExhausted, "WINDOW_FULL",
                      "The handler publishes faster than the mesh takes it. Publish from another "
                      "thread, or drop.");
   }
-  if (!has_room()) room_.wait(lock, [this] { return end_ || RoomyLocked(); });
+  room_.wait(lock, [this] { return end_ || !full_; });
   if (end_ || discarding_) return Ended(end_.value_or(absl::OkStatus()));
   QueueLocked(messages, target);
   if (bursts_ && written_.empty()) {
@@ -255,8 +264,7 @@ absl::Status Session::Impl::AnswerLocked(const v1::Published& answer, std::vecto
   }
   const Batch batch = written_.front();
   written_.pop_front();
-  window_used_ -= batch.bytes;
-  if (RoomyLocked()) room_.notify_all();
+  TakeFromWindowLocked(batch.bytes);
   Published published{batch.id, batch.messages, Receipt{}};
   if (answer.has_error()) {
     published.receipt = FromProto(answer.error());
@@ -363,12 +371,11 @@ void Session::Impl::Closed(const Ending& ending) {
     if (ending.answered && !ending.final) events.emplace_back(Disconnected{ending.status});
     for (const Batch& batch : written_) {
       // At the end nobody gets room: a Publish that waits for it is to learn of the end.
-      if (!ending.final) window_used_ -= batch.bytes;
+      if (!ending.final) TakeFromWindowLocked(batch.bytes);
       published.push_back({batch.id, batch.messages, lost});
     }
     if (!written_.empty() && first_refusal_.ok()) first_refusal_ = lost;
     written_.clear();
-    room_.notify_all();
   }
   Emit(std::move(events), 0, std::move(published));
   if (!ending.final) return;

@@ -117,8 +117,10 @@ class Stream {
     }
   }
 
-  // As PumpLocked, on the stream's thread: what is to be written meanwhile goes with it.
+  // As PumpLocked, on the stream's thread: what is to be written meanwhile goes with it. At once if
+  // that thread is in a handler, which may be waiting for whoever calls.
   void PumpSoonLocked() {
+    if (handling_) return PumpLocked();
     if (waking_ || !open_ || failed_ || stopping_) return;
     waking_ = true;
     ++outstanding_;
@@ -203,7 +205,9 @@ class Stream {
       }
       if (tag == Tag(kRead) && ok) {
         answered = true;
+        SetHandling(true);
         verdict = Handle(in_);
+        SetHandling(false);
       }
       progress = Complete(tag, ok, verdict.ok());
     }
@@ -218,6 +222,11 @@ class Stream {
     PM_CHECK(!queue.Next(&tag, &ok));
     if (!verdict.ok() || !result.ok()) booking.End(ledger::Outcome::kError);
     return verdict.ok() ? FromGrpc(result) : verdict;
+  }
+
+  void SetHandling(bool handling) {
+    std::lock_guard lock(mutex_);
+    handling_ = handling;
   }
 
   static gpr_timespec Patience(Progress progress) {
@@ -284,6 +293,7 @@ class Stream {
   Response in_;  // the stream's thread alone while no read is outstanding
   int outstanding_ = 0;
   bool starting_ = false;
+  bool handling_ = false;  // the thread is in Handle
   bool open_ = false;
   bool reading_ = false;
   bool writing_ = false;

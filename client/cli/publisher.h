@@ -2,7 +2,7 @@
 //
 // So what was accepted is always the first part of the input, whatever refuses or breaks, and
 // `pub` can say at which line to go on. A batch is as large as the mesh's own (1,024 messages or
-// 256 KiB): what it costs is a round trip to the peer for each.
+// 512 KiB): what it costs is a round trip to the peer for each.
 //
 // A refusal for the rate is waited out, up to kLongestRateWait without progress, in smaller batches
 // if this one can never pass. Whatever else ends the session (the peer drains or is gone, a signal)

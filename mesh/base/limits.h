@@ -23,7 +23,8 @@ inline constexpr std::size_t kMaxMessageBytes = 1u << 20;
 inline constexpr std::size_t kMaxBatchMessages = 1024;  // bounds rows, and so the length of a turn
 // A publish may hold one message of the largest size and its frame.
 inline constexpr std::size_t kMaxPublishBytes = 2u << 20;
-// Batches are cut here when several wait: a few TLS records, well below the HTTP/2 window of 4 MiB.
+// Batches are cut here when several wait: enough that a wake-up is worth it (docs/performance.md),
+// well below the HTTP/2 window of 4 MiB.
 inline constexpr std::size_t kFlushBytes = 512u << 10;
 inline constexpr std::size_t kMaxDataFrameBytes = 4u << 20;
 static_assert(kMaxDataFrameBytes >= kMaxPublishBytes + kFlushBytes,

@@ -62,7 +62,8 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
 }
 
 void Node::Impl::Handle(Instant now, Input input, Effects& out) {
-  PM_CHECK(dirty_peers_.empty() && dirty_sessions_.empty());  // every turn finishes what it began
+  // Every turn finishes what it began.
+  PM_CHECK(dirty_peers_.empty() && dirty_sessions_.empty() && answers_.empty());
   Dispatch(now, input, out);
   Finish(now, out);
 }

@@ -211,7 +211,7 @@ class Node::Impl {
   std::set<PeerId> dirty_peers_;
   std::set<SessionId> dirty_sessions_;
   std::vector<PeerId> to_grant_;  // who may be read from again, once what came has been passed on
-  std::vector<Answer> answers_;   // to publishers, once what they published has been passed on
+  std::vector<Answer> answers_;   // to publishers, once what they published is on its way to peers
   bool pressure_eased_ = false;
   // The deadline of everything but queues. Read anew when membership, links or dials changed.
   mutable bool deadlines_changed_ = true;

@@ -24,7 +24,7 @@ void Node::Impl::On(Instant, const SessionClosed& closed, Effects&) {
   if (it == sessions_.end()) return;
   Session& session = it->second;
   for (const auto& [id, subscription] : std::exchange(session.subscriptions, {})) {
-    interest_.Remove(subscription.pattern, {closed.session, id, BlockMs(subscription)});
+    interest_.RemoveAll(subscription.pattern, closed.session);
   }
   std::erase_if(subscribes_,
                 [&](const PendingSubscribe& pending) { return pending.session == closed.session; });

@@ -82,27 +82,46 @@ void Interest::Remove(std::string_view pattern, const LocalSubscription& subscri
   const auto key = tree_.Find(pattern);
   if (!key) return;
   Entry& entry = *entries_[*key];
+  const auto [first, last] = std::equal_range(entry.local.begin(), entry.local.end(), subscription);
+  RemoveBetween(entry, first, last);
+}
+
+void Interest::RemoveAll(std::string_view pattern, SessionId session) {
+  const auto key = tree_.Find(pattern);
+  if (!key) return;
+  Entry& entry = *entries_[*key];
+  const auto before = [](const LocalSubscription& a, SessionId b) { return a.session < b; };
+  const auto first = std::lower_bound(entry.local.begin(), entry.local.end(), session, before);
+  const auto last = std::find_if(first, entry.local.end(),
+                                 [&](const auto& local) { return local.session != session; });
+  RemoveBetween(entry, first, last);
+}
+
+void Interest::RemoveBetween(Entry& entry, Locals::iterator first, Locals::iterator last) {
+  if (first == last) return;
   const auto before = BlockOf(entry);
-  const auto place = std::lower_bound(entry.local.begin(), entry.local.end(), subscription);
-  if (place == entry.local.end() || *place != subscription) return;
-  entry.local.erase(place);
-  const auto blocks = entry.blocks.find(subscription.block_ms);
-  PM_CHECK(blocks != entry.blocks.end() && blocks->second > 0);
-  if (--blocks->second == 0) entry.blocks.erase(blocks);
-  PM_CHECK(local_count_ > 0);
-  --local_count_;
-  if (HasLeadingWildcard(pattern)) {
-    PM_CHECK(local_leading_wildcards_ > 0);
-    --local_leading_wildcards_;
+  const std::uint32_t key = ChannelKey(entry.pattern);
+  for (auto gone = first; gone != last; ++gone) {
+    const auto blocks = entry.blocks.find(gone->block_ms);
+    PM_CHECK(blocks != entry.blocks.end() && blocks->second > 0);
+    if (--blocks->second == 0) entry.blocks.erase(blocks);
+    const auto channels = session_channels_.find(gone->session);
+    PM_CHECK(channels != session_channels_.end());
+    const auto count = channels->second.find(key);
+    PM_CHECK(count != channels->second.end() && count->second > 0);
+    if (--count->second == 0) channels->second.erase(count);
+    if (channels->second.empty()) session_channels_.erase(channels);
   }
-  const auto channels = session_channels_.find(subscription.session);
-  PM_CHECK(channels != session_channels_.end());
-  const auto count = channels->second.find(ChannelKey(pattern));
-  PM_CHECK(count != channels->second.end() && count->second > 0);
-  if (--count->second == 0) channels->second.erase(count);
-  if (channels->second.empty()) session_channels_.erase(channels);
+  const auto removed = static_cast<std::size_t>(last - first);
+  PM_CHECK(local_count_ >= removed);
+  local_count_ -= removed;
+  if (HasLeadingWildcard(entry.pattern)) {
+    PM_CHECK(local_leading_wildcards_ >= removed);
+    local_leading_wildcards_ -= removed;
+  }
+  entry.local.erase(first, last);
   if (BlockOf(entry) != before) Announce(entry, before);
-  DropIfUnused(pattern);
+  DropIfUnused(entry.pattern);
 }
 
 std::vector<LocalChange> Interest::TakeChanges(std::size_t most) {

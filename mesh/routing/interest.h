@@ -50,6 +50,8 @@ class Interest {
   Added Add(std::string_view pattern, const LocalSubscription& subscription);
   // Removing what is not there does nothing.
   void Remove(std::string_view pattern, const LocalSubscription& subscription);
+  // All of a session.
+  void RemoveAll(std::string_view pattern, SessionId session);
 
   // Changes not yet told, one per pattern, at most `most` of them; bumps the generation if there
   // are any. The caller tells others of them, and calls again until none are left.
@@ -101,6 +103,8 @@ class Interest {
   };
   Entry& EntryFor(std::string_view pattern);
   void DropIfUnused(std::string_view pattern);
+  using Locals = std::vector<LocalSubscription>;
+  void RemoveBetween(Entry& entry, Locals::iterator first, Locals::iterator last);
   void DropRemote(std::string_view pattern, PeerId peer);
   void Announce(const Entry& entry, std::optional<std::uint32_t> before);
   static std::optional<std::uint32_t> BlockOf(const Entry& entry);

@@ -13,8 +13,8 @@ namespace peermesh::api {
 
 class AdminService::Call final : public link::StreamHandler {
  public:
-  Call(const Hooks& hooks, std::shared_ptr<link::Stream> stream)
-      : hooks_(hooks), stream_(std::move(stream)) {}
+  Call(const Hooks& hooks, Worker& worker, std::shared_ptr<link::Stream> stream)
+      : hooks_(hooks), worker_(worker), stream_(std::move(stream)) {}
 
   void OnMessage(std::shared_ptr<const std::string> bytes) override {
     if (stream_->info().method.ends_with("/GetStatus")) {
@@ -22,11 +22,11 @@ class AdminService::Call final : public link::StreamHandler {
           [stream = stream_](std::string response) { stream->Reply(std::move(response)); });
     }
     if (stream_->info().method.ends_with("/GetLeakReport"))
-      return stream_->Reply(LeakReport(*hooks_.ledger, *hooks_.auditor));
+      return Later([&hooks = hooks_] { return LeakReport(*hooks.ledger, *hooks.auditor); });
     if (stream_->info().method.ends_with("/ListResources"))
-      return Reply(ListResources(*hooks_.ledger, *bytes));
+      return Later([&hooks = hooks_, bytes] { return ListResources(*hooks.ledger, *bytes); });
     if (stream_->info().method.ends_with("/SetLedgerLevel"))
-      return Reply(SetLedgerLevel(*hooks_.ledger, *bytes));
+      return Reply(*stream_, SetLedgerLevel(*hooks_.ledger, *bytes));
     if (stream_->info().method.ends_with("/Reload")) return Reload();
     Drain(*bytes);
   }
@@ -36,11 +36,21 @@ class AdminService::Call final : public link::StreamHandler {
   void OnClosed(const link::Closed&) override {}
 
  private:
-  void Reply(const absl::StatusOr<std::string>& response) {
-    if (response.ok()) return stream_->Reply(*response);
+  // What walks the whole ledger, or waits for a sweep, must not hold up messages.
+  void Later(std::function<absl::StatusOr<std::string>()> answer) {
+    const bool taken =
+        worker_.Post([stream = stream_, answer = std::move(answer)] { Reply(*stream, answer()); });
+    if (!taken) {
+      stream_->Finish(wire::MakeError(wire::Code::kResourceExhausted, "OVERLOADED",
+                                      "too many reports are waiting"));
+    }
+  }
+
+  static void Reply(link::Stream& stream, const absl::StatusOr<std::string>& response) {
+    if (response.ok()) return stream.Reply(*response);
     const std::string_view why(response.status().message().data(),
                                response.status().message().size());
-    stream_->Finish(ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", std::string(why))));
+    stream.Finish(ToStatus(wire::Invalid("MALFORMED_MESSAGE", "", std::string(why))));
   }
 
   void Reload() {
@@ -78,11 +88,12 @@ class AdminService::Call final : public link::StreamHandler {
   }
 
   const Hooks& hooks_;
+  Worker& worker_;
   const std::shared_ptr<link::Stream> stream_;
 };
 
 void AdminService::Take(const std::shared_ptr<link::Stream>& stream) {
-  stream->Accept(std::make_shared<Call>(hooks_, stream));
+  stream->Accept(std::make_shared<Call>(hooks_, worker_, stream));
   stream->Read();
 }
 

@@ -14,6 +14,7 @@
 #include "mesh/base/time.h"
 #include "metrics/ledger/auditor.h"
 #include "server/link/stream.h"
+#include "server/process/worker.h"
 
 namespace peermesh::api {
 
@@ -42,6 +43,7 @@ class AdminService {
  private:
   class Call;
   const Hooks hooks_;
+  Worker worker_{"pm-admin"};
 };
 
 }  // namespace peermesh::api

@@ -12,7 +12,7 @@
 #include "server/ca/authority.h"
 #include "server/ca/enrolment_service.h"
 #include "server/ca/token_service.h"
-#include "server/ca/worker.h"
+#include "server/process/worker.h"
 #include "server/config/logging.h"
 #include "server/net/acceptor.h"
 #include "server/net/hosts.h"
@@ -169,7 +169,7 @@ absl::Status CaServer::Impl::Listen() {
       [this](net::Accepted accepted) { operator_port->Take(std::move(accepted.fd)); });
   if (!socket.ok()) return socket.status();
 
-  worker.emplace();
+  worker.emplace("ca-worker");
   enrolment.emplace(EnrolmentService::Options{.authority = &authority,
                                               .store = store.get(),
                                               .worker = &*worker,

@@ -22,7 +22,7 @@
 #include "peermesh/ca/v1/ca.grpc.pb.h"
 #include "server/ca/authority.h"
 #include "server/ca/call_limiter.h"
-#include "server/ca/worker.h"
+#include "server/process/worker.h"
 #include "server/store/ca_store.h"
 
 namespace peermesh::ca {

@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "metrics/ledger/site.h"
-#include "server/ca/worker.h"
+#include "server/process/worker.h"
 
 namespace peermesh::ca {
 

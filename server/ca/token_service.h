@@ -12,7 +12,7 @@
 #include "mesh/base/time.h"
 #include "peermesh/ca/v1/ca.grpc.pb.h"
 #include "server/ca/authority.h"
-#include "server/ca/worker.h"
+#include "server/process/worker.h"
 #include "server/store/ca_store.h"
 
 namespace peermesh::ca {

@@ -115,7 +115,7 @@ struct StreamRow {
 };
 
 // The queues that belong together, and the streams on them. One pool for each server; links dialled
-// out share the pool of the mesh server.
+// out share it.
 class QueuePool {
  public:
   // Threads are called `name`-0, `name`-1 and so on; at most 13 bytes, so that the kernel shows all

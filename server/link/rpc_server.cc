@@ -1,10 +1,10 @@
 #include "server/link/rpc_server.h"
 
+#include <fmt/format.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
-#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
@@ -28,7 +28,7 @@ namespace {
 
 using Clock = Queue::Clock;
 
-constexpr std::size_t kMaxListeners = 16;  // one, in practice
+constexpr std::size_t kMaxListeners = 16;  // one for each door, in practice
 
 // Cancelled calls of each connection, in windows.
 class CancelCounter {
@@ -88,8 +88,6 @@ std::string LabelOf(const CallInfo& info) {
   return label;
 }
 
-}  // namespace
-
 // "transport_security_type" of gRPC's authentication context, which is not the caller's to choose.
 DoorKind KindOf(std::string_view security) {
   if (security == "insecure") return DoorKind::kSocket;
@@ -104,6 +102,8 @@ std::shared_ptr<grpc::ServerCredentials> CredentialsFor(const Door& door) {
   }
   return door.credentials;
 }
+
+}  // namespace
 
 class RpcServer::Impl {
  public:
@@ -142,7 +142,7 @@ class RpcServer::Impl {
 
   void HandOver(ledger::UniqueFd fd, std::size_t door) {
     const std::lock_guard lock(mutex_);
-    Way& way = *ways_[door];
+    Way& way = *ways_.at(door);
     if (stopping_) {
       ++way.late_descriptors;
       return;
@@ -188,7 +188,7 @@ class RpcServer::Impl {
 
   const std::vector<Door>& doors() const { return options_.doors; }
   RpcServerStats stats(std::size_t door) const {
-    const Way& way = *ways_[door];
+    const Way& way = *ways_.at(door);
     return {way.calls, way.broken, way.unauthenticated, way.abuses, way.late_descriptors, way.live};
   }
 
@@ -202,6 +202,8 @@ class RpcServer::Impl {
     std::atomic<std::uint64_t> calls{0}, broken{0}, unauthenticated{0}, abuses{0};
     std::atomic<std::uint64_t> late_descriptors{0};
     std::atomic<std::size_t> live{0};
+    // Over TLS, of each connection; under the server's mutex.
+    std::map<std::string, std::size_t> live_of;
   };
 
   // A call waited for; owned by gRPC until its tag is back.
@@ -252,12 +254,25 @@ class RpcServer::Impl {
                                      std::string(arrived.message())));
       return;
     }
+    if (TooMany(*way, stream->info())) {
+      stream->Finish(
+          wire::MakeError(wire::Code::kResourceExhausted, "STREAM_LIMIT",
+                          fmt::format("the connection has {} calls under way", kMaxTlsStreams)));
+      return;
+    }
     if (Health::Serves(stream->info().method)) {
       way->health.Serve(stream);
     } else {
       way->door.on_call(stream);
     }
     stream->RefuseUnlessTaken();
+  }
+
+  // Counts the call.
+  bool TooMany(Way& way, const CallInfo& info) {
+    if (way.door.kind != DoorKind::kTls) return false;
+    const std::lock_guard lock(mutex_);
+    return ++way.live_of[info.peer] > kMaxTlsStreams;
   }
 
   Way* FindWay(std::string_view security) {
@@ -282,6 +297,12 @@ class RpcServer::Impl {
 
   void Ended(Way& way, const CallInfo& info, const Closed& closed) {
     --way.live;
+    if (way.door.kind == DoorKind::kTls && info.identity) {
+      const std::lock_guard lock(mutex_);
+      const auto live = way.live_of.find(info.peer);
+      PM_CHECK(live != way.live_of.end());
+      if (--live->second == 0) way.live_of.erase(live);
+    }
     if (closed.cause != CloseCause::kBroken) return;
     ++way.broken;
     if (info.peer.starts_with("unix:")) return;  // one text for all, and nobody from elsewhere
@@ -323,7 +344,11 @@ class RpcServer::Impl {
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(RpcServerOptions options) {
   PM_CHECK(options.queues > 0 && !options.doors.empty());
-  for (const Door& door : options.doors) PM_CHECK(door.on_call != nullptr);
+  std::set<DoorKind> kinds;
+  for (const Door& door : options.doors) {
+    PM_CHECK(door.on_call != nullptr && kinds.insert(door.kind).second);
+    PM_CHECK((door.kind == DoorKind::kTls) == (door.credentials != nullptr));
+  }
   auto impl = std::make_unique<Impl>(std::move(options));
   const absl::Status started = impl->Start();
   if (!started.ok()) return started;

@@ -3,8 +3,8 @@
 //
 // Why one server for all doors: what crosses a peer comes in by one door and leaves by another, and
 // with one completion queue the thread that polls is the one that works. With a server and a queue
-// for each door, every message woke threads of other doors: a fifth to a half of the time of a
-// peer (docs/performance.md).
+// for each door, every message woke threads of other doors: a quarter to a third of the CPU of a
+// peer (docs/adr/0005).
 //
 // gRPC shows all callers on unix sockets as "unix:", so it is the kind of credentials that tells by
 // which door a call came: there is at most one door of each kind.
@@ -49,6 +49,9 @@ class Service;
 namespace peermesh::link {
 
 inline constexpr int kMaxStreams = 1024;  // for each connection; applications multiplex
+// Calls at once of each connection over TLS; what is beyond is refused with STREAM_LIMIT. A link
+// takes one.
+inline constexpr std::size_t kMaxTlsStreams = 64;
 // An application that ends 200 calls in ten seconds is broken. Guess.
 inline constexpr std::size_t kMaxCancels = 200;
 inline constexpr Duration kCancelWindow = std::chrono::seconds(10);
@@ -62,7 +65,7 @@ inline constexpr int kStuckExitCode = 70;  // EX_SOFTWARE of sysexits.h
 enum class DoorKind : std::uint8_t {
   kTls,          // callers have identities
   kSocket,       // a unix socket, whose mode is its protection
-  kOwnerSocket,  // another one
+  kOwnerSocket,  // another one, which gRPC tells apart by its "local" credentials
 };
 
 // A way in: who comes by it and who serves them.
@@ -85,8 +88,8 @@ struct RpcServerOptions {
   int queues = 1;
   int max_streams = kMaxStreams;
   std::size_t max_message_bytes = kMaxDataFrameBytes;
-  // Callback services served beside: they must outlive the server. Health is always there. Their
-  // calls are in no book of ours: a peer has none.
+  // Callback services served beside, at every door and without asking who calls: they must outlive
+  // the server. Health is always there. Their calls are in no book of ours: a peer has none.
   std::vector<grpc::Service*> services;
   // Whether calls of the method are unary and so end soon. Unset: none.
   std::function<bool(const std::string& method)> is_unary;

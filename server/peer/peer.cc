@@ -462,9 +462,10 @@ bool Peer::Impl::Stop(Duration grace) {
   }
   if (metrics_ != nullptr) metrics_->Stop();
   if (links_ != nullptr) links_->Shutdown(link::kLinger);
-  if (driver_ != nullptr) driver_->Stop();  // its timers are on a queue of the mesh server
+  if (driver_ != nullptr) driver_->Stop();  // its timers are on a queue of the server
   servers_.Shutdown(std::chrono::milliseconds(500));
   servers_.Stop();
+  admin_.reset();  // its thread
   if (store_ != nullptr) store_->Close();
   audit_.Stop();
   if (ready_) audit_.LogResidue();

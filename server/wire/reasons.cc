@@ -65,7 +65,7 @@ constexpr Reason kReasons[] = {
      "Try again; `peermesh peers show NAME` says what is known of it."},
     {"NO_SUBSCRIBERS", Code::kFailedPrecondition, "The target peer holds no matching subscription.",
      "Subscribe there first, or check the subject."},
-    {"OVERLOADED", Code::kResourceExhausted, "The CA has too many requests waiting.",
+    {"OVERLOADED", Code::kResourceExhausted, "Too many requests of this kind are waiting.",
      "Try again in a few seconds."},
     {"PEER_UNREACHABLE", Code::kUnavailable, "The target peer is known but there is no link to it.",
      "Try again, or look at `peermesh peers` for the reason."},

@@ -18,7 +18,7 @@ constexpr std::array<RuleInfo, kRuleCount> kRules = {{
     {"wire_type", "MALFORMED_MESSAGE", "", "must give each field the type of its definition"},
     {"field_number", "MALFORMED_MESSAGE", "", "must hold field numbers from 1 to 536870911"},
     {"repeated", "MALFORMED_MESSAGE", "", "must hold each of its single fields once"},
-    {"unknown_too_large", "MALFORMED_MESSAGE", "", "may hold at most 4096 bytes of unknown fields"},
+    {"unknown_too_large", "MALFORMED_MESSAGE", "", "may hold at most 8192 bytes of unknown fields"},
     {"value", "MALFORMED_MESSAGE", "", "must hold numbers within the range of their fields"},
     {"utf8", "MALFORMED_MESSAGE", "", "must hold UTF-8 in its strings"},
     {"frame_too_large", "BATCH_TOO_LARGE", "", "may be at most 2 MiB"},

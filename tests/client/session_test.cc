@@ -150,6 +150,46 @@ TEST_F(SessionTest, BurstsTravelTogetherAndLoneMessagesStillLeave) {
   EXPECT_EQ(arrived, sent);
 }
 
+// A handler may wait for another thread that publishes.
+TEST_F(SessionTest, AHandlerHoldsUpNobodyElsesBursts) {
+  Log<std::string> arrived;
+  peer_.on_exchange = [&](ExchangeStream& stream) {
+    ScriptedPeer::Welcome(stream);
+    ScriptedPeer::Confirm(stream);
+    v1::ExchangeRequest request;
+    while (stream.Read(&request)) {
+      for (const auto& message : request.messages()) {
+        if (message.subject() == "go") ScriptedPeer::Deliver(stream, "event", "1", 1);
+        if (message.subject() == "last") arrived.Add(message.payload());
+      }
+      if (request.publish_id() != 0) ScriptedPeer::Answer(stream, request.publish_id());
+    }
+    return grpc::Status::OK;
+  };
+  peer_.Start();
+  std::promise<void> handling, published;
+  SessionOptions options;
+  options.subjects = {"event"};
+  options.on_events = [&](std::span<Event> events) {
+    for (const Event& event : events) {
+      if (!std::holds_alternative<Received>(event)) continue;
+      handling.set_value();
+      EXPECT_EQ(published.get_future().wait_for(kPatience), std::future_status::ready);
+    }
+  };
+  const auto session = Open(std::move(options));
+  for (int burst = 0; burst < 3; ++burst) {
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(session->Publish("a", "x").ok());
+    ASSERT_TRUE(session->Flush(kPatience).ok());
+  }
+  ASSERT_TRUE(session->Publish("go", "").ok());
+  ASSERT_EQ(handling.get_future().wait_for(kPatience), std::future_status::ready);
+  ASSERT_TRUE(session->Publish("last", "word").ok());
+  EXPECT_EQ(arrived.Take(), "word");
+  published.set_value();
+  EXPECT_TRUE(session->Close(kPatience).ok());
+}
+
 TEST_F(SessionTest, PublishWaitsWhileTheWindowIsFull) {
   std::promise<void> release;
   peer_.on_exchange = [&](ExchangeStream& stream) {

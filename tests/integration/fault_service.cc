@@ -1,7 +1,7 @@
-// FaultService on the admin socket of peermeshd_faults: leaks on demand. See faults.h and
+// FaultService at every door of peermeshd_faults: leaks on demand. See faults.h and
 // fault.proto.
 //
-// The admin server is given one more service when it is started; nothing else of the daemon
+// The server is given one more service when it is started; nothing else of the daemon
 // differs.
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>

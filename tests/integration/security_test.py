@@ -309,6 +309,28 @@ class Roles(harness.MeshTest):
             refusal = harness.Refusal(error)
             return refusal.code, refusal.reason
 
+    def test_one_connection_over_tls_has_so_many_calls_at_once(self):
+        watch = self.channels["client"].unary_stream("/grpc.health.v1.Health/Watch")
+        calls = [watch(b"") for _ in range(64)]
+        try:
+            for call in calls:
+                next(call)
+            with self.assertRaises(grpc.RpcError) as refused:
+                next(watch(b"", timeout=5))
+            refusal = harness.Refusal(refused.exception)
+            self.assertEqual((refusal.code, refusal.reason), (Code.RESOURCE_EXHAUSTED, "STREAM_LIMIT"))
+            calls.pop().cancel()
+
+            def room():
+                try:
+                    return next(watch(b"", timeout=5)) is not None
+                except grpc.RpcError:
+                    return False
+            harness.wait_for(room, 20, "room for another call")
+        finally:
+            for call in calls:
+                call.cancel()
+
     def all_methods(self):
         pool = descriptor_pool.Default()
         files = ("messaging", "peers", "admin")

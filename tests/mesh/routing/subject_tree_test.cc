@@ -83,6 +83,25 @@ TEST(SubjectTreeDeathTest, MisuseStopsTheProcess) {
   EXPECT_DEATH(tree.Erase("b.*"), "end");
 }
 
+TEST(SubjectTreeTest, WhatIsLeftOfThousandsStillMatches) {
+  constexpr std::uint32_t kMany = 4096, kKept = 100;
+  SubjectTree tree;
+  const auto exact = [](std::uint32_t i) { return "a.b" + std::to_string(i) + ".c"; };
+  const auto wild = [](std::uint32_t i) { return "a.b" + std::to_string(i) + ".*"; };
+  for (std::uint32_t i = 0; i < kMany; ++i) {
+    tree.Insert(exact(i), i);
+    tree.Insert(wild(i), kMany + i);
+  }
+  for (std::uint32_t i = kKept; i < kMany; ++i) {
+    tree.Erase(exact(i));
+    tree.Erase(wild(i));
+  }
+  EXPECT_EQ(tree.size(), 2 * kKept);
+  for (std::uint32_t i = 0; i < kKept; ++i)
+    EXPECT_EQ(Matched(tree, exact(i)), (std::vector<std::uint32_t>{i, kMany + i}));
+  EXPECT_TRUE(Matched(tree, exact(kKept)).empty());
+}
+
 // Few tokens, so that patterns meet.
 std::string Draw(Rng& rng, bool wildcards) {
   static constexpr const char* kTokens[] = {"a", "b", "c"};

@@ -6,7 +6,6 @@
 #include "server/ca/call_limiter.h"
 #include "server/ca/enrolment_service.h"
 #include "server/ca/errors.h"
-#include "server/ca/worker.h"
 #include "tests/server/ca/ca_fixture.h"
 
 namespace peermesh::ca {
@@ -269,25 +268,6 @@ TEST(CallLimiter, KeysDoNotDisturbEachOtherAndIdleOnesAreForgotten) {
   now += seconds(10);
   EXPECT_EQ(limiter.TryTake("one too many", now), std::nullopt);
   EXPECT_EQ(limiter.size(), 1u);
-}
-
-TEST(Worker, FinishesWhatWaitsAndRefusesWhatIsTooMuch) {
-  std::mutex gate;
-  int done = 0;
-  int posted = 0;
-  {
-    Worker worker;
-    const std::lock_guard closed(gate);
-    while (worker.Post([&] {
-      const std::lock_guard wait(gate);
-      ++done;
-    })) {
-      ++posted;
-      ASSERT_LE(posted, static_cast<int>(Worker::kMaxWaiting) + 1);
-    }
-  }
-  EXPECT_GE(posted, static_cast<int>(Worker::kMaxWaiting));
-  EXPECT_EQ(done, posted);
 }
 
 }  // namespace

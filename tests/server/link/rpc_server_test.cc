@@ -1,6 +1,7 @@
 #include "server/link/rpc_server.h"
 
 #include <grpcpp/create_channel.h>
+#include <grpcpp/create_channel_posix.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -193,6 +194,53 @@ TEST_F(RpcServerTest, RapidResetsOfOneConnectionAreReportedOnceAndItsStreamsCoun
   EXPECT_EQ(server_->rpc().stats().broken, kMaxCancels + 1);
   EXPECT_EQ(server_->rpc().stats().abuses, 1u);
   EXPECT_TRUE(quiet->record().closed.empty());
+}
+
+// Two sockets look the same to gRPC but for their credentials.
+TEST(RpcServerDoorsTest, ACallIsServedAndCountedByTheDoorItsConnectionCameThrough) {
+  Watched<std::vector<std::string>> served;
+  RpcServerOptions options;
+  options.name = "doors";
+  options.doors.resize(2);
+  options.doors[1].kind = DoorKind::kOwnerSocket;
+  for (const std::size_t i : {0u, 1u}) {
+    options.doors[i].name = i == 0 ? "app" : "admin";
+    options.doors[i].on_call = [&served, i](const std::shared_ptr<Stream>& stream) {
+      served.With([&](auto& doors) { doors.push_back(i == 0 ? "app" : "admin"); });
+      stream->Finish({});
+    };
+  }
+  options.doors[1].stream_services = {"an.Admin"};
+  auto server = *RpcServer::Start(std::move(options));
+  server->SetServing(true);
+  QueuePool pool("client");
+  pool.AddClientQueues(1);
+  const auto call = [&](std::size_t door, const char* method, std::string request) {
+    int pair[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    server->HandOver({pair[0], net::kConnectionFd, ledger::Scope{}}, door);
+    const auto recorder = std::make_shared<Recorder>(Recorder::Reading::kByHand);
+    const auto channel = grpc::CreateInsecureChannelFromFd("here", pair[1]);
+    recorder->Attach(Stream::Open(pool, pool.Next(), channel, method, {}, recorder));
+    recorder->stream().Write(std::move(request));
+    recorder->stream().Read();
+    EXPECT_TRUE(recorder->WaitClosed());
+    return recorder->record().messages.size();
+  };
+  for (const std::size_t door : {0u, 1u, 1u}) call(door, kExchange, "");
+  served.With([](const auto& doors) {
+    EXPECT_EQ(doors, (std::vector<std::string>{"app", "admin", "admin"}));
+  });
+  EXPECT_EQ(server->stats(0).calls, 1u);
+  EXPECT_EQ(server->stats(1).calls, 2u);
+  const std::string field =
+      "\x0a\x08"
+      "an.Admin";
+  EXPECT_EQ(call(0, kHealth, field), 0u) << "it is not at this door";
+  EXPECT_EQ(call(1, kHealth, field), 1u);
+  EXPECT_TRUE(Eventually([&] { return server->stats(0).live + server->stats(1).live == 0; }));
+  pool.Stop();
+  server->Shutdown(Duration::zero());
 }
 
 TEST_F(RpcServerTest, CompressedMessagesAreRefusedUnread) {

@@ -1,29 +1,30 @@
-// The one thread on which the CA signs and writes.
+// A thread for jobs that take long: those that wait for the disk, or walk everything there is.
 //
-// Why: a commit waits for the disk, and gRPC's threads must never wait; and one thread makes the
-// store's order the order of the answers. At most kMaxWaiting jobs wait; what is beyond is refused
-// to the caller at once.
+// Why: gRPC's threads must never wait; and one thread makes the order of the jobs that of the
+// answers. At most kMaxWaiting jobs wait; what is beyond is refused to the caller at once.
 //
 // Thread-safe.
-#ifndef PEERMESH_SERVER_CA_WORKER_H_
-#define PEERMESH_SERVER_CA_WORKER_H_
+#ifndef PEERMESH_SERVER_PROCESS_WORKER_H_
+#define PEERMESH_SERVER_PROCESS_WORKER_H_
 
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 
 #include "metrics/ledger/thread.h"
 
-namespace peermesh::ca {
+namespace peermesh {
 
 class Worker {
  public:
   // A job is some milliseconds: the last of so many has waited about as long as people do.
   static constexpr std::size_t kMaxWaiting = 256;
 
-  Worker();
+  // `name` of the thread: at most 15 bytes.
+  explicit Worker(const std::string& name);
   // Finishes what waits.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -42,6 +43,6 @@ class Worker {
   ledger::Thread thread_;
 };
 
-}  // namespace peermesh::ca
+}  // namespace peermesh
 
-#endif  // PEERMESH_SERVER_CA_WORKER_H_
+#endif  // PEERMESH_SERVER_PROCESS_WORKER_H_

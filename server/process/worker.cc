@@ -1,12 +1,13 @@
-#include "server/ca/worker.h"
+#include "server/process/worker.h"
 
 #include <utility>
 
 #include "metrics/ledger/kinds.h"
 
-namespace peermesh::ca {
+namespace peermesh {
 
-Worker::Worker() : thread_("ca-worker", ledger::kThread, ledger::Scope{}, [this] { Run(); }) {}
+Worker::Worker(const std::string& name)
+    : thread_(name, ledger::kThread, ledger::Scope{}, [this] { Run(); }) {}
 
 Worker::~Worker() {
   {
@@ -41,4 +42,4 @@ void Worker::Run() {
   }
 }
 
-}  // namespace peermesh::ca
+}  // namespace peermesh
