@@ -2,18 +2,15 @@
 //
 // Rules, and why:
 //  * A completion queue and a thread of its own for every stream: gRPC's callback API naps up to
-//  100 ms when idle,
-//    and a handler that blocks should hold back nobody but itself.
+//    100 ms when idle, and a handler that blocks should hold back nobody but itself.
 //  * One read and one write outstanding at most; a second one aborts the process. Both are started
-//  under `mutex_`,
-//    by whichever thread has the reason, and complete on the stream's thread.
+//    under `mutex_`, by whichever thread has the reason, and complete on the stream's thread.
 //  * Finish exactly once per attempt, and only when neither the start nor a read is outstanding
-//  (each of them may be
-//    the one that takes the initial metadata).
+//    (each of them may be the one that takes the initial metadata).
 //  * A first attempt fails fast and, without an answer, is the last: a mistake is reported at once.
-//  Later ones wait
-//    for the connection, because a channel makes none unless a call waits for it; gRPC's back-off
-//    of up to ten seconds is reset before each, and one that takes long is given up for the next.
+//    Later ones wait for the connection, because a channel makes none unless a call waits for it;
+//    gRPC's back-off of up to ten seconds is reset before each, and one that takes long is given
+//    up.
 //
 // A derived class calls Start() when it is complete and Stop() first thing in its destructor.
 #ifndef PEERMESH_CLIENT_STREAM_H_
@@ -31,6 +28,7 @@
 #include <thread>
 #include <utility>
 
+#include "client/attempt.h"
 #include "client/backoff.h"
 #include "client/errors.h"
 #include "client/kinds.h"
@@ -104,27 +102,27 @@ class Stream {
     if (can_write && TakeWriteLocked(out_)) {
       writing_ = true;
       ++outstanding_;
-      call_->Write(out_, Tag(kWrite));
+      call_->Write(out_, Tag(Operation::kWrite));
     } else if (can_write && half_close_ && !half_closed_) {
       writing_ = half_closed_ = true;
       ++outstanding_;
-      call_->WritesDone(Tag(kWrite));
+      call_->WritesDone(Tag(Operation::kWrite));
     }
     if (!reading_ && WantReadLocked()) {
       reading_ = true;
       ++outstanding_;
-      call_->Read(&in_, Tag(kRead));
+      call_->Read(&in_, Tag(Operation::kRead));
     }
   }
 
-  // As PumpLocked, on the stream's thread: what is to be written meanwhile goes with it. At once if
-  // that thread is in a handler, which may be waiting for whoever calls.
+  // As PumpLocked, on the stream's thread: what is to be written meanwhile goes with it. At once
+  // while that thread is in a handler, which may be waiting for whoever calls.
   void PumpSoonLocked() {
     if (handling_) return PumpLocked();
     if (waking_ || !open_ || failed_ || stopping_) return;
     waking_ = true;
     ++outstanding_;
-    alarm_->Set(queue_, gpr_inf_past(GPR_CLOCK_MONOTONIC), Tag(kWake));
+    alarm_->Set(queue_, gpr_inf_past(GPR_CLOCK_MONOTONIC), Tag(Operation::kWake));
   }
 
   // No more writes after those that TakeWriteLocked still has; the end is then final.
@@ -140,15 +138,6 @@ class Stream {
   std::condition_variable changed_;  // for everything under mutex_
 
  private:
-  enum Operation : std::uintptr_t { kStart = 1, kRead, kWrite, kFinish, kWake };
-  enum class Progress { kStarting, kRunning, kFinishing, kOver };
-  // Longer than any connection needs; then the next attempt resets the back-off.
-  static constexpr gpr_timespec kStartPatience = {2, 0, GPR_TIMESPAN};
-  // A stream that has ended gives its status at once; one that only looked so (a frame that cannot
-  // be parsed) never would, and is cancelled after this.
-  static constexpr gpr_timespec kFinishPatience = {1, 0, GPR_TIMESPAN};
-  static void* Tag(Operation operation) { return reinterpret_cast<void*>(operation); }
-
   void Run() {
     own_thread_ = std::this_thread::get_id();
     Backoff backoff;
@@ -192,7 +181,7 @@ class Stream {
       write_failed_ = half_closed_ = finishing_ = false;
       starting_ = true;
       outstanding_ = 1;
-      call_->StartCall(Tag(kStart));
+      call_->StartCall(Tag(Operation::kStart));
     }
     for (Progress progress = Progress::kStarting; progress != Progress::kOver;) {
       void* tag = nullptr;
@@ -203,11 +192,9 @@ class Stream {
         progress = Progress::kRunning;
         continue;
       }
-      if (tag == Tag(kRead) && ok) {
+      if (tag == Tag(Operation::kRead) && ok) {
         answered = true;
-        SetHandling(true);
-        verdict = Handle(in_);
-        SetHandling(false);
+        verdict = HandleFrame();
       }
       progress = Complete(tag, ok, verdict.ok());
     }
@@ -224,40 +211,38 @@ class Stream {
     return verdict.ok() ? FromGrpc(result) : verdict;
   }
 
-  void SetHandling(bool handling) {
+  absl::Status HandleFrame() {
+    {
+      std::lock_guard lock(mutex_);
+      handling_ = true;
+      if (waking_) PumpLocked();  // the wake-up would wait for the handler
+    }
+    absl::Status verdict = Handle(in_);
     std::lock_guard lock(mutex_);
-    handling_ = handling;
-  }
-
-  static gpr_timespec Patience(Progress progress) {
-    const auto in = [](gpr_timespec span) {
-      return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), span);
-    };
-    if (progress == Progress::kStarting) return in(kStartPatience);
-    if (progress == Progress::kFinishing) return in(kFinishPatience);
-    return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    handling_ = false;
+    return verdict;
   }
 
   // Books one completion.
   Progress Complete(void* tag, bool ok, bool sound) {
     std::lock_guard lock(mutex_);
     --outstanding_;
-    if (tag == Tag(kStart)) {
+    if (tag == Tag(Operation::kStart)) {
       starting_ = false;
       failed_ = !ok;
       if (ok) {
         open_ = true;
         OpenedLocked();
       }
-    } else if (tag == Tag(kRead)) {
+    } else if (tag == Tag(Operation::kRead)) {
       reading_ = false;
       if (!ok || !sound) failed_ = true;
       if (!sound) context_->TryCancel();
-    } else if (tag == Tag(kWrite)) {
+    } else if (tag == Tag(Operation::kWrite)) {
       writing_ = false;
       // Not the end yet: frames that arrived before the stream broke are still to be read.
       if (!ok) write_failed_ = true;
-    } else if (tag == Tag(kWake)) {
+    } else if (tag == Tag(Operation::kWake)) {
       waking_ = false;
     }
     PumpLocked();
@@ -270,7 +255,7 @@ class Stream {
     if (!call_ || finishing_ || starting_ || reading_ || !(failed_ || stopping_)) return;
     finishing_ = true;
     ++outstanding_;
-    call_->Finish(result_, Tag(kFinish));
+    call_->Finish(result_, Tag(Operation::kFinish));
   }
 
   // Constant after construction.
