@@ -239,6 +239,7 @@ TEST(RpcServerDoorsTest, ACallIsServedAndCountedByTheDoorItsConnectionCameThroug
   EXPECT_EQ(call(0, kHealth, field), 0u) << "it is not at this door";
   EXPECT_EQ(call(1, kHealth, field), 1u);
   EXPECT_TRUE(Eventually([&] { return server->stats(0).live + server->stats(1).live == 0; }));
+  pool.WaitUntilIdle();
   pool.Stop();
   server->Shutdown(Duration::zero());
 }
