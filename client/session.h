@@ -2,10 +2,10 @@
 //
 // Publishing pipelines. `Publish` queues and returns; messages queued while a write is under way
 // travel together; the peer's answers come back through `on_published` and `Flush`. More than
-// `window_bytes` without an answer make `Publish` wait, which is how a slow mesh slows its
-// publishers down. When the stream breaks, what was not yet written is written after the reconnect;
-// what was written but not answered is reported as CONNECTION_LOST, because it may or may not have
-// been accepted, and is not sent twice.
+// `window_bytes` without an answer make `Publish` wait until a quarter of them is answered, which
+// is how a slow mesh slows its publishers down. When the stream breaks, what was not yet written is
+// written after the reconnect; what was written but not answered is reported as CONNECTION_LOST,
+// because it may or may not have been accepted, and is not sent twice.
 //
 // Receiving has two forms. Without `on_events`, call `Next` from one thread; frames wait in a
 // bounded queue, and when it is full the stream is not read, so the peer's back-pressure applies.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "client/errors.h"
+#include "tests/client/in_pieces.h"
 
 namespace peermesh::client {
 namespace {
@@ -39,15 +40,6 @@ std::vector<std::string> Shape(const std::vector<Event>& events) {
     }
   }
   return out;
-}
-
-// The bytes in pieces of `size`, as a network may deliver them.
-grpc::ByteBuffer InPieces(std::string_view bytes, std::size_t size) {
-  std::vector<grpc::Slice> pieces;
-  for (; !bytes.empty(); bytes.remove_prefix(std::min(size, bytes.size())))
-    pieces.emplace_back(bytes.data(), std::min(size, bytes.size()));
-  if (pieces.empty()) pieces.emplace_back();
-  return {pieces.data(), pieces.size()};
 }
 
 absl::Status Take(const std::string& bytes, std::size_t size, std::vector<Event>& events) {

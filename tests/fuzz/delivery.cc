@@ -8,20 +8,13 @@
 #include "client/message.h"
 #include "mesh/base/check.h"
 #include "peermesh/v1/messaging.pb.h"
+#include "tests/client/in_pieces.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace peermesh::fuzz {
 namespace {
 
 using google::protobuf::util::MessageDifferencer;
-
-grpc::ByteBuffer InPieces(std::string_view bytes, std::size_t size) {
-  std::vector<grpc::Slice> pieces;
-  for (; !bytes.empty(); bytes.remove_prefix(std::min(size, bytes.size())))
-    pieces.emplace_back(bytes.data(), std::min(size, bytes.size()));
-  if (pieces.empty()) pieces.emplace_back();
-  return {pieces.data(), pieces.size()};
-}
 
 struct Read {
   bool ok = false;
@@ -31,7 +24,7 @@ struct Read {
 
 Read ReadAll(std::string_view bytes, std::size_t piece) {
   Read read;
-  const auto arrived = client::Arrived::Parse(InPieces(bytes, piece));
+  const auto arrived = client::Arrived::Parse(client::InPieces(bytes, piece));
   if (!arrived.ok()) return read;
   read.rest = arrived->rest();
   PM_CHECK(read.rest.messages().empty());

@@ -60,7 +60,7 @@ NAMES = {
     "sleep": (lambda p: p.startswith("tests/"), r"\bsleep_(for|until)\b|\b(time\.sleep|u?sleep|nanosleep|SleepFor)\s*\(",
               "tests jump time or wait for a condition"),
     "channel": (lambda p: IN_CPP(p) and not p.startswith(("server/tls/", "tests/", "deploy/")),
-                r"\b(Experimental)?Create(Custom|Insecure)?Channel(WithInterceptors|FromFd|InternalFactory)?\s*\(",
+                r"\b(Experimental)?Create(Custom|Insecure)?Channel(WithInterceptors|FromFd|InternalFactory)?\s*\(|\bMakeChannel\s*\(",
                 "channels come from the factory in server/tls"),
     "raw-thread": (lambda p: IN_CPP(p) and not p.startswith(("metrics/ledger/", "tests/")),
                    r"\bstd::(thread\b(?!::)|jthread\b|async\s*\()|\bpthread_create\s*\(",

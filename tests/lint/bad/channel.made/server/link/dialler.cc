@@ -1,0 +1,1 @@
+auto channel = tls::MakeChannel("x", credentials, arguments);
