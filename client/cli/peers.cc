@@ -104,8 +104,8 @@ class Watcher {
       return Print(ToJson(schema_, event, Json::kOneLine));
     }
     const std::string line =
-        fmt::format("{}  {}  {}", Escape(peer.name()), removed ? "removed" : StateOf(peer).text,
-                    ConnectionOf(peer));
+        fmt::format("{}  {}  {}{}", Escape(peer.name()), removed ? "removed" : StateOf(peer).text,
+                    ConnectionOf(peer), removed ? "" : AccusersOf(peer));
     // Round-trip times and redials change all the time; a line is for what a person would call
     // news.
     const auto before = table_.find(peer.id());
@@ -119,6 +119,17 @@ class Watcher {
     }
     if (!synced_ || !news) return absl::OkStatus();
     return Print(fmt::format("{:%H:%M:%S}  {}\n", fmt::localtime(std::time(nullptr)), line));
+  }
+
+  // "  accused by beta, gamma", or nothing.
+  std::string AccusersOf(const v1::Peer& peer) const {
+    std::string text;
+    for (const std::string& id : peer.accusers()) {
+      const auto known = table_.find(id);
+      text += (text.empty() ? "  accused by " : ", ") +
+              (known == table_.end() ? id.substr(0, kShortId) : Escape(known->second.name()));
+    }
+    return text;
   }
 
   static absl::Status Print(const std::string& text) {

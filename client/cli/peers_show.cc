@@ -29,6 +29,17 @@ std::string InterestText(const v1::GetPeerResponse& known) {
                      known.interest_confirmed() ? "confirmed" : "not confirmed yet");
 }
 
+std::string NameOf(const v1::PeerReference& peer) {
+  return peer.name().empty() ? peer.id().substr(0, kShortId) : Escape(peer.name());
+}
+
+std::string AccuserText(const v1::PeerAccuser& accuser, WallTime now) {
+  std::string text = NameOf(accuser.peer());
+  if (!accuser.reason().empty()) text += " (" + Lower(accuser.reason(), "") + ")";
+  if (accuser.has_since()) text += ", " + Since(now, accuser.since()) + " ago";
+  return text + (accuser.counts() ? "" : ", which does not count: it is none of its observers");
+}
+
 std::string Render(const v1::GetPeerResponse& known) {
   const v1::Peer& peer = known.peer();
   const WallTime now = Now();
@@ -67,9 +78,11 @@ std::string Render(const v1::GetPeerResponse& known) {
   }
   std::string others;
   for (const v1::PeerReference& other : known.linked_to()) {
-    others += (others.empty() ? "" : ", ") +
-              (other.name().empty() ? other.id().substr(0, kShortId) : Escape(other.name()));
+    others += (others.empty() ? "" : ", ") + NameOf(other);
   }
+  if (known.neighbor()) line("neighbor", "yes: messages for everybody go over the link to it");
+  for (const v1::PeerAccuser& accuser : known.accusers())
+    line("accused by", AccuserText(accuser, now));
   line("linked to", others.empty() ? "nobody else says so" : others + " (they say)");
   return text;
 }
@@ -91,7 +104,10 @@ void AddPeersShow(CLI::App& peers, Context& context) {
   show->footer(
       "\"link\": the connections that stand, two while one replaces the other. \"interest\": what "
       "the applications on it subscribe to. \"linked to\": whoever says to have a link to it; a "
-      "peer that is unreachable from here and linked to others is alive behind a broken path.");
+      "peer that is unreachable from here and linked to others is alive behind a broken path. "
+      "\"accused by\": who says that it is gone, and why; in a large mesh it is dead when enough "
+      "of "
+      "its observers do.");
   show->add_option(kPeer, *name, "Name, id, or a unique prefix of the id, at least 4 long")
       ->required();
   show->callback(

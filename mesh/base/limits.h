@@ -68,6 +68,10 @@ inline constexpr Duration kMaxBlockTimeout = std::chrono::seconds(60);
 // --- Peers ---------------------------------------------------------------------------------------
 inline constexpr std::size_t kMaxPeers = 4096;  // rows of the member table
 inline constexpr std::size_t kMaxLinks = 96;    // links of one peer, replacements included
+// Peers that link to everybody, this one included; beyond, an overlay: 31 links of heartbeats each
+// way are 2 KB/s, 8 are half of one (research: idle cost).
+inline constexpr std::size_t kFullMeshPeers = 32;
+static_assert(2 * kFullMeshPeers <= kMaxLinks, "every link may be replaced at the same time");
 inline constexpr std::size_t kMaxAddressesPerPeer = 8;
 inline constexpr std::size_t kMaxAddressBytes = 280;  // a DNS name of 253, brackets and a port
 inline constexpr std::size_t kMaxSeeds = 64;

@@ -14,11 +14,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <utility>
 #include <vector>
 
 #include "mesh/base/check.h"
+#include "mesh/flow/ring.h"
 
 namespace peermesh::flow {
 
@@ -83,7 +83,7 @@ class Outbox {
     std::uint64_t size = 0;    // what it adds to a frame, about
     std::uint64_t charge = 0;  // what it keeps in memory
   };
-  std::deque<Entry> pieces_;
+  Ring<Entry> pieces_;
   std::uint64_t bytes_ = 0;
   const void* last_buffer_ = nullptr;  // of the newest piece; compared, never followed
 };

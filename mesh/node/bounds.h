@@ -7,6 +7,7 @@
 
 #include "mesh/base/limits.h"
 #include "mesh/base/time.h"
+#include "mesh/membership/quorum.h"
 
 namespace peermesh::node {
 
@@ -33,6 +34,51 @@ inline constexpr std::size_t kBusyControlQueue = kMaxControlQueue / 2;
 // Replacing a link takes a few round trips, unless a subscriber that asked for BLOCK keeps the old
 // one from being read to its end; one that takes longer is cut short.
 inline constexpr Duration kReplaceTimeout = kMaxBlockTimeout + std::chrono::seconds(5);
+// Beyond the full mesh. A link that nobody needs is closed after a while: at once after it was of
+// no use, later when the mesh has just outgrown the full mesh, so that not everybody lets go of
+// everybody in the same moment (guesses).
+inline constexpr Duration kUselessLink = std::chrono::seconds(1);
+inline constexpr Duration kSurplusLink = std::chrono::seconds(10);
+inline constexpr Duration kSurplusSpread = std::chrono::seconds(10);
+// The overlay is built before it is needed: from three quarters of a full mesh on, and it is given
+// up below half of one, so that a mesh at the border does not change back and forth.
+constexpr std::size_t SeekFrom(std::size_t full_mesh) { return full_mesh * 3 / 4; }
+constexpr std::size_t SeekUntil(std::size_t full_mesh) { return full_mesh / 2; }
+// Without neighbours everybody is tried, so often (guess).
+inline constexpr Duration kSeekAllEvery = std::chrono::seconds(5);
+// A link for a message to one peer is waited for so long, and kept so long after the last one
+// (guess: a conversation).
+inline constexpr Duration kBorrowTime = kDialTimeout;
+inline constexpr Duration kBorrowedLink = std::chrono::seconds(60);
+// Links that are being made at one time for this; more are refused (research: 32 transient ones).
+inline constexpr std::size_t kMaxBorrowed = 32;
+// So long a mesh must be small enough before everybody links to everybody again (guess).
+inline constexpr Duration kShrinkTime = std::chrono::seconds(60);
+// Our own record names our neighbours; it is signed anew at most so often (guess).
+inline constexpr Duration kRecordEvery = std::chrono::seconds(2);
+// Neighbours of a peer that died tell of their new ones within this time more, not all at once.
+inline constexpr Duration kRecordSpread = std::chrono::seconds(20);
+static_assert(kRecordEvery + kRecordSpread < membership::kStranded);
+// Tables that differ in so many heartbeats in a row are compared: news takes less than one.
+inline constexpr int kTableDiffers = 2;
+// Statements about peers that a partial table does not hold are passed on all the same; so many are
+// remembered, so that each is passed on once (guess: what ten thousand peers say in a few seconds).
+inline constexpr std::size_t kStrangersRemembered = 1024;
+// Rows tried to find one that may go; the overlay holds on to 76 of hundreds.
+inline constexpr int kEvictionTries = 32;
+// A newcomer learns the table from its neighbours, who know all of it: it passes on only what they
+// say of themselves.
+inline constexpr Duration kNewcomer = std::chrono::seconds(30);
+// Rows in one frame of a comparison: about 46 bytes each.
+inline constexpr std::size_t kTableRowsPerFrame = 1024;
+static_assert(kTableRowsPerFrame * 48 <= kMaxControlFrameBytes);
+// Statements in one frame: about 200 bytes each.
+inline constexpr std::size_t kStatementsPerFrame = 256;
+static_assert(kStatementsPerFrame * 200 <= kMaxControlFrameBytes);
+// How long a broadcast waits for the messages that its origin sent straight to us before: their
+// account comes with the next heartbeat at the latest.
+inline constexpr Duration kWaitForStraight = kHeartbeat + std::chrono::milliseconds(500);
+inline constexpr std::size_t kMaxWaitingStreams = 1024;  // guess: origins that switch at one time
 // A wake-up this late means that this process was paused, not that the peers were silent.
 inline constexpr Duration kOwnPause = std::chrono::seconds(1);
 // Heartbeats whose sending time is remembered for the round trip.

@@ -9,7 +9,7 @@ namespace peermesh::node {
 void Node::Impl::On(Instant now, ControlIn& in, Effects& out) {
   Link* link = FindLink(in.link);
   if (link == nullptr) return;
-  HeardFrom(now, *link);
+  HeardFrom(now, *link, out);
   std::visit([&](auto& frame) { OnFrame(now, *link, frame, out); }, in.frame);
 }
 
@@ -20,7 +20,10 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
                           link.heartbeats_sent - frame.echo < kHeartbeatMemory;
   if (remembered && frame.echo_delay >= Duration{}) {
     const Duration total = now - link.heartbeat_sent_at[frame.echo % kHeartbeatMemory];
-    if (frame.echo_delay <= total) members_.RoundTrip(link.peer, total - frame.echo_delay);
+    if (frame.echo_delay <= total) {
+      members_.RoundTrip(link.peer, total - frame.echo_delay);
+      if (overlay_.IsActive(link.peer)) trees_.RoundTrip(link.peer, total - frame.echo_delay);
+    }
   }
   // The first answer comes at once, so a round trip is known as soon as the link is up.
   if (frame.number == 1) {
@@ -29,6 +32,8 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
     PushHeartbeat(now, link, false);  // the rhythm of the others stays as it is
   }
   PingAnswered(now, link, frame, out);
+  health_.Succeeded();
+  CompareTables(link, frame);
   // Comparing makes sense once this link has told the whole: what it says first may overtake the
   // other link.
   const Peer& peer = peers_.at(link.peer);
@@ -159,6 +164,7 @@ void Node::Impl::AnnounceInterest() {
   for (;;) {
     const std::vector<routing::LocalChange> changes = interest_.TakeChanges(kInterestPerFrame);
     if (changes.empty()) return;
+    ChannelsChanged();
     InterestDelta delta;
     delta.generation = interest_.generation();
     for (const routing::LocalChange& change : changes) {
@@ -171,8 +177,8 @@ void Node::Impl::AnnounceInterest() {
     for (auto& [id, link] : links_) {
       if (link.control.size() >= kBusyControlQueue) {
         // Applications subscribe faster than the link writes: one snapshot says it all later.
-        std::erase_if(link.control,
-                      [](const auto& f) { return std::holds_alternative<InterestDelta>(f); });
+        erase_if(link.control,
+                 [](const auto& f) { return std::holds_alternative<InterestDelta>(f); });
         link.snapshot_due = true;
       }
       if (!link.snapshot_due) PushControl(link, delta);
@@ -182,7 +188,7 @@ void Node::Impl::AnnounceInterest() {
 
 void Node::Impl::OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& out) {
   const PeerId from = link.peer;
-  for (PeerRecord& record : frame.records) LearnRecord(now, record, from, out);
+  for (const membership::RecordRef& record : frame.records) LearnRecord(now, record, from, out);
 }
 
 void Node::Impl::OnFrame(Instant now, Link& link, PeerStates& frame, Effects&) {
@@ -196,19 +202,23 @@ void Node::Impl::OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out) 
   switch (frame.reason) {
     case GoodbyeReason::kLeaving:
       members_.Left(now, link.peer);
-      Broadcast(PeerStates{{BeliefAbout(link.peer)}}, link.peer);
-      return;
+      TellBelief(link.peer, link.peer);
+      overlay_.Forget(now, link.peer, large_.overlay_wishes);
+      return Apply(now, large_.overlay_wishes, out);
     case GoodbyeReason::kReplaced:
       // The other side has read all we sent here. What it sent before its end we still have to
       // read.
       if (link.id == peer.loser) link.farewell_received = true;
       return MaybeRetire(now, peer, out);
+    case GoodbyeReason::kSurplus:
+      large_.surplus_heard = now;  // the mesh is larger than we knew
+      [[fallthrough]];
     case GoodbyeReason::kDuplicate:
     case GoodbyeReason::kMisbehaved:
       return DropLink(now, link.id,
-                      frame.reason == GoodbyeReason::kDuplicate
-                          ? membership::StateReason::kLinkClosed
-                          : membership::StateReason::kProtocolError,
+                      frame.reason == GoodbyeReason::kMisbehaved
+                          ? membership::StateReason::kProtocolError
+                          : membership::StateReason::kLinkClosed,
                       true, out);
   }
 }

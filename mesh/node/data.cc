@@ -17,7 +17,11 @@ void Node::Impl::AddMarks(Peer& peer, Link& link, DataFrame& frame) {
     flow::Run mark;
     mark.channel = channel;
     mark.first = first ? base.next(channel) : accounted;
-    mark.lost = accounted - mark.first;
+    // What was broadcast went another way.
+    const bool broadcast = large_.broadcast_next.next(channel) > 1;
+    const std::uint64_t meant =
+        broadcast ? std::min(accounted, large_.straight_next.next(channel)) : accounted;
+    mark.lost = meant > mark.first ? meant - mark.first : 0;
     mark.lost_reason = mark.lost > 0 ? LossReason::kLinkLost : LossReason::kNone;
     mark.next = numbers_.next(channel);
     mark.mark = true;
@@ -43,29 +47,34 @@ void Node::Impl::FlushData(Instant now, Peer& peer, Effects& out) {
   if (peer.outbox.empty()) peer.block = {};
   if (peer.pressure.Update(now, peer.outbox.bytes(), peer.block)) pressure_eased_ = true;
   if (peer.pressure.overfull(peer.outbox.bytes())) Overflow(peer, out);
+  if (peer.relay_pressure.Update(now, peer.relay.bytes(), {})) pressure_eased_ = true;
+  if (peer.relay_pressure.overfull(peer.relay.bytes())) OverflowRelay(now, peer, out);
   SendEnd(peer, out);
   Link& link = *FindLink(peer.sending);
   PM_CHECK(peer.interest_known || peer.outbox.empty());
-  if (!link.data_busy && !link.end_queued && peer.interest_known &&
-      (!peer.outbox.empty() || link.marks_due)) {
+  const bool straight = peer.interest_known && (!peer.outbox.empty() || link.marks_due);
+  if (!link.data_busy && !link.end_queued && (straight || !peer.relay.empty())) {
     DataFrame frame;
+    std::uint64_t bytes = 0;
     // Marks say what the next run begins with, so they go out only when nothing is queued before
     // them; a run's own first number says the same for its channel.
-    if (link.marks_due && peer.outbox.empty()) {
+    if (straight && link.marks_due && peer.outbox.empty()) {
       AddMarks(peer, link, frame);
       link.marks_due = false;
     }
     for (flow::Run& run : peer.outbox.TakeUpTo(kFlushBytes)) {
       stats_.sent_messages += run.items.size();
-      for (const flow::Item& item : run.items)
-        stats_.sent_bytes += run.batch->rows[item.row].record_length;
+      for (const flow::Item& item : run.items) bytes += run.batch->rows[item.row].record_length;
       frame.runs.push_back(std::move(run));
     }
-    if (!frame.runs.empty()) {
+    stats_.sent_bytes += bytes;
+    if (bytes < kFlushBytes && !peer.relay.empty()) TakeRelayed(peer, kFlushBytes - bytes, frame);
+    if (!frame.runs.empty() || !frame.relayed.empty()) {
       link.data_busy = true;
       out.push_back(SendData{link.id, std::move(frame)});
     }
     if (peer.pressure.Update(now, peer.outbox.bytes(), peer.block)) pressure_eased_ = true;
+    if (peer.relay_pressure.Update(now, peer.relay.bytes(), {})) pressure_eased_ = true;
   }
 }
 
@@ -160,6 +169,7 @@ void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out
   stats_.received_bytes += bytes;
   peer.owed_messages += messages;
   peer.owed_bytes += bytes;
+  if (!frame.relayed.empty()) ReceiveRelayed(now, link, frame.relayed, out);
   PayOwed(now, peer);
   peer.waits_for.insert(peer.waits_for.end(), fed.begin(), fed.end());
   std::sort(peer.waits_for.begin(), peer.waits_for.end());
@@ -196,16 +206,16 @@ void Node::Impl::PayOwed(Instant now, Peer& peer) {
 void Node::Impl::ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector<SessionId>& fed,
                             Effects& out) {
   const PeerId origin = link.peer;
+  const broadcast::Stream stream{origin, link.epoch, run.channel};
   const std::uint64_t channel_bit = std::uint64_t{1} << run.channel;
   if (const auto hole = receipts_.Expect(origin, run.channel, run.first)) {
     // Before the first word on this channel a link was lost; after it there is no excuse.
     const bool seen = (link.channels_seen & channel_bit) != 0;
-    AnnounceGap(now, link, run.channel, *hole, seen ? LossReason::kMissing : LossReason::kLinkLost,
-                out);
+    AnnounceGap(now, stream, *hole, seen ? LossReason::kMissing : LossReason::kLinkLost, out);
   }
   link.channels_seen |= channel_bit;
   if (const auto lost = receipts_.Lose(origin, run.channel, run.first, run.first + run.lost)) {
-    AnnounceGap(now, link, run.channel, *lost, run.lost_reason, out);
+    AnnounceGap(now, stream, *lost, run.lost_reason, out);
   }
   flow::Delivery like;
   like.origin = origin;
@@ -232,6 +242,7 @@ void Node::Impl::ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector
   receipts_.Settle(origin, run.channel, run.next);
   for (const auto& [session, built] : built_) fed.push_back(session);
   FlushBuilt(now);
+  if (!large_.waiting.empty()) DeliverWaiting(now, false);
 }
 
 }  // namespace peermesh::node

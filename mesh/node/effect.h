@@ -106,6 +106,19 @@ struct CloseSession {
 // Sign our description: RecordSigned answers. Fields other than these are the driver's to fill.
 struct SignRecord {
   std::uint64_t incarnation = 0;
+  std::uint64_t channels = 0;
+  std::vector<std::uint64_t> observers;
+  std::uint64_t published = 0;
+};
+
+// Sign this, whose signature is empty: PieceSigned answers.
+struct SignPiece {
+  broadcast::Piece piece;
+};
+
+// Sign this, whose `encoded` is empty: StatementSigned answers.
+struct SignStatement {
+  membership::Statement statement;
 };
 
 // Remember this record for the next start.
@@ -163,9 +176,9 @@ struct Pinged {
 // The drain is complete: stop.
 struct Drained {};
 
-using Effect =
-    std::variant<SendControl, SendData, ReadNext, Close, Dial, Deliver, Answer, Subscribed,
-                 CloseSession, SignRecord, Persist, Forget, PeerChanged, Note, Drained, Pinged>;
+using Effect = std::variant<SendControl, SendData, ReadNext, Close, Dial, Deliver, Answer,
+                            Subscribed, CloseSession, SignRecord, Persist, Forget, PeerChanged,
+                            Note, Drained, Pinged, SignPiece, SignStatement>;
 using Effects = std::vector<Effect>;  // owned by the driver, cleared and reused every turn
 
 }  // namespace peermesh::node

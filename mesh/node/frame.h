@@ -14,7 +14,11 @@
 
 #include "mesh/base/id.h"
 #include "mesh/base/time.h"
+#include "mesh/broadcast/piece.h"
 #include "mesh/flow/run.h"
+#include "mesh/membership/record.h"
+#include "mesh/membership/statement.h"
+#include "mesh/overlay/message.h"
 
 namespace peermesh::node {
 
@@ -24,7 +28,8 @@ struct Heartbeat {
   Duration echo_delay{};   // how long it waited there
   std::uint64_t interest_generation = 0;
   std::uint64_t interest_hash = 0;
-  bool asks = false;  // the sender wants a heartbeat back at once
+  bool asks = false;             // the sender wants a heartbeat back at once
+  std::uint64_t table_hash = 0;  // of the sender's member table; 0: not told
 };
 
 struct Interest {
@@ -52,22 +57,10 @@ struct InterestAck {
 
 struct InterestRequest {};
 
-// A peer's signed description of itself. The driver has verified signature and certificate before
-// the node sees it; `encoded` is forwarded as it came.
-struct PeerRecord {
-  PeerId id;
-  std::uint64_t incarnation = 0;
-  std::string name;  // from the certificate
-  std::vector<std::string> addresses;
-  std::string metrics_address;
-  std::string software;
-  std::uint64_t epoch = 0;
-  WallTime certificate_expiry{};
-  std::string encoded;  // a serialised SignedPeerRecord
-};
+using PeerRecord = membership::Record;
 
 struct PeerRecords {
-  std::vector<PeerRecord> records;
+  std::vector<membership::RecordRef> records;
 };
 
 struct PeerBelief {
@@ -81,26 +74,62 @@ struct PeerStates {
   std::vector<PeerBelief> beliefs;
 };
 
+// Voices on who is gone and who is back. News travels once over every link.
+struct Statements {
+  std::vector<membership::StatementRef> statements;
+};
+
+// Two tables that differ are compared by parts: hashes of all parts, then what is in those that
+// differ, then the records themselves. A peer belongs to the part of its id's first byte.
+inline constexpr std::size_t kTableParts = 256;
+struct TableHashes {
+  std::vector<std::uint64_t> hashes;  // kTableParts
+};
+struct TableRow {
+  PeerId id;
+  std::uint64_t version = 0;  // Record::Version
+};
+struct TableRows {
+  std::vector<std::uint8_t> parts;  // those told here, whole
+  std::vector<TableRow> rows;
+};
+struct RecordsWanted {
+  std::vector<PeerId> ids;
+};
+
 enum class GoodbyeReason : std::uint8_t {
   kLeaving = 1,
   kDuplicate = 2,
   kReplaced = 3,
-  kMisbehaved = 4
+  kMisbehaved = 4,
+  kSurplus = 5,  // the sender has links enough; it does not mind being dialled when there is cause
 };
 
 struct Goodbye {
   GoodbyeReason reason = GoodbyeReason::kLeaving;
+  std::vector<PeerId> candidates;  // with kSurplus: whom to try instead
 };
 
 // The sender has the link up and will read its data stream.
 struct LinkReady {};
 
-using ControlFrame = std::variant<Heartbeat, InterestSnapshot, InterestDelta, InterestAck,
-                                  InterestRequest, PeerRecords, PeerStates, Goodbye, LinkReady>;
+using ControlFrame =
+    std::variant<Heartbeat, InterestSnapshot, InterestDelta, InterestAck, InterestRequest,
+                 PeerRecords, PeerStates, Goodbye, LinkReady, Statements, TableHashes, TableRows,
+                 RecordsWanted, overlay::Message, broadcast::Message>;
+
+// A piece of a broadcast on its way through the sender. Its signature has been checked.
+struct Relayed {
+  broadcast::PieceRef piece;
+  std::uint32_t hops = 0;  // links it has come over, this one included
+
+  std::uint64_t bytes() const { return piece->bytes(); }
+};
 
 struct DataFrame {
   std::vector<flow::Run> runs;
-  bool end = false;  // nothing follows on this stream: data has moved to a newer link
+  std::vector<Relayed> relayed;  // behind the runs
+  bool end = false;              // nothing follows on this stream: data has moved to a newer link
 };
 
 }  // namespace peermesh::node

@@ -144,6 +144,16 @@ struct RecordSigned {
   PeerRecord record;
 };
 
+// The driver signed what we broadcast: answers SignPiece.
+struct PieceSigned {
+  broadcast::PieceRef piece;
+};
+
+// The driver signed what we say of another peer: answers SignStatement.
+struct StatementSigned {
+  membership::StatementRef statement;
+};
+
 // Our certificate was renewed. Links are replaced one by one, make before break.
 struct CredentialsRenewed {};
 
@@ -166,10 +176,10 @@ struct Reconfigured {
   std::vector<std::string> seeds;  // at most kMaxSeeds
 };
 
-using Input =
-    std::variant<LinkUp, LinkDown, ControlIn, DataIn, SendDone, DialFailed, SessionOpened,
-                 SessionClosed, Publish, Subscribe, Unsubscribe, DeliverDone, RecordSigned,
-                 CredentialsRenewed, DrainRequested, PingAsked, Reconfigured>;
+using Input = std::variant<LinkUp, LinkDown, ControlIn, DataIn, SendDone, DialFailed, SessionOpened,
+                           SessionClosed, Publish, Subscribe, Unsubscribe, DeliverDone,
+                           RecordSigned, CredentialsRenewed, DrainRequested, PingAsked,
+                           Reconfigured, PieceSigned, StatementSigned>;
 
 }  // namespace peermesh::node
 

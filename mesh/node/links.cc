@@ -60,20 +60,29 @@ void Node::Impl::On(Instant now, LinkUp& up, Effects& out) {
   if (up.expires != kNever && up.expires > now && up.direction == Direction::kOutbound) {
     link.replace_at = now + (up.expires - now) / 100 * kReplaceAtPercent;
   }
-  const bool first = !peers_.contains(up.peer);
+  const auto known = peers_.find(up.peer);
+  const bool first = known == peers_.end();
+  const bool restarted = !first && links_.at(known->second.winner).epoch < up.epoch;
   if (first) {
     FirstLink(link);
   } else {
     SecondLink(now, peers_.at(up.peer), link, out);
     if (!links_.contains(up.link)) return;
   }
+  const membership::Row* row = members_.Find(up.peer);
+  const bool was_lost = row != nullptr && row->state == membership::State::kDead;
   members_.LinkUp(now, up.peer, up.name, up.epoch, up.software, up.certificate_expiry,
                   static_cast<std::uint8_t>(links_.at(peers_.at(up.peer).winner).direction));
   book_.Linked(now, up.peer);
   Greet(now, link);
   MaybeGrant(now, peers_.at(up.peer), out);
   dirty_peers_.insert(up.peer);
-  if (first) Broadcast(PeerStates{{BeliefAbout(up.peer)}}, up.peer);
+  if (first) TellBelief(up.peer, up.peer);
+  if (first || restarted) MeetInOverlay(now, up.peer, was_lost, out);
+}
+
+void Node::Impl::TellBelief(PeerId about, std::optional<PeerId> except) {
+  if (!large_.on) Broadcast(PeerStates{{BeliefAbout(about)}}, except);
 }
 
 // A link we do not want: with ourselves, one too many, or while we leave.
@@ -123,6 +132,8 @@ void Node::Impl::ReplaceProcess(Instant now, const Link& fresh, Effects& out) {
   }
   ForgetPeer(fresh.peer);
   members_.ForgetBeliefsOf(now, fresh.peer);
+  overlay_.Unlinked(now, fresh.peer, overlay::Loss::kInOrder, large_.overlay_wishes);
+  Apply(now, large_.overlay_wishes, out);
   FirstLink(fresh);
 }
 
@@ -189,7 +200,7 @@ void Node::Impl::DropLink(Instant now, LinkId id, StateReason why, bool close, E
   links_.erase(it);
   deadlines_changed_ = true;
   if (!peer.loser) {
-    LosePeer(now, peer_id, why);
+    LosePeer(now, peer_id, why, out);
     return;
   }
   const LinkId other = id == peer.winner ? peer.loser : peer.winner;
@@ -220,7 +231,7 @@ void Node::Impl::ForgetPeer(PeerId id) {
   const auto it = peers_.find(id);
   PM_CHECK(it != peers_.end());
   Peer& peer = it->second;
-  if (peer.pressure.holding()) pressure_eased_ = true;
+  if (peer.pressure.holding() || peer.relay_pressure.holding()) pressure_eased_ = true;
   while (!peer.outbox.empty()) {
     const flow::Run run = peer.outbox.PopFront();
     stats_.dropped_messages[static_cast<std::size_t>(LossReason::kLinkLost)] += run.items.size();
@@ -232,14 +243,25 @@ void Node::Impl::ForgetPeer(PeerId id) {
 }
 
 // The last link to a peer is gone.
-void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why) {
+void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, Effects& out) {
+  const bool neighbor = overlay_.IsActive(id);
+  const bool in_order = why == StateReason::kLinkClosed;
   ForgetPeer(id);
   members_.LinkDown(now, id, why);
   members_.ForgetBeliefsOf(now, id);
   book_.Unlinked(now, id);
-  const membership::PeerView* row = members_.Find(id);
-  if (row != nullptr && row->state == membership::State::kLeft) book_.Rest(id);
-  Broadcast(PeerStates{{BeliefAbout(id)}});
+  const membership::Row* row = members_.Find(id);
+  const bool left = row != nullptr && row->state == membership::State::kLeft;
+  if (left) book_.Rest(id);
+  TellBelief(id);
+  overlay_.Unlinked(now, id, in_order || left ? overlay::Loss::kInOrder : overlay::Loss::kFailed,
+                    large_.overlay_wishes);
+  Apply(now, large_.overlay_wishes, out);
+  if (large_.on && neighbor && !in_order && !left) {
+    Accuse(id, why, out);
+    book_.Lost(now, id);
+  }
+  DeliverWaiting(now, true);
 }
 
 // --- Heartbeats and the control lane -------------------------------------------------------------
@@ -263,6 +285,7 @@ void Node::Impl::PushHeartbeat(Instant now, Link& link, bool asks) {
   beat.interest_generation = interest_.generation();
   beat.interest_hash = interest_.hash();
   beat.asks = asks;
+  if (large_.on && !large_.partial) beat.table_hash = members_.TableHash();
   link.heartbeat_sent_at[beat.number % kHeartbeatMemory] = now;
   PushControl(link, beat);
 }
@@ -279,10 +302,15 @@ void Node::Impl::SendHeartbeat(Instant now, Link& link) {
 
 // A control frame is proof of life, because that lane is always read. A data frame is none: it may
 // have waited for its grant since long before the other side went silent.
-void Node::Impl::HeardFrom(Instant now, Link& link) {
+void Node::Impl::HeardFrom(Instant now, Link& link, Effects& out) {
   link.last_heard = now;
   link.suspected = false;
   members_.Heard(now, link.peer);
+  if (std::exchange(peers_.at(link.peer).accused, false)) TakeBack(link.peer, out);
+}
+
+Duration Node::Impl::Patience(Duration silence) const {
+  return large_.on ? silence + kHeartbeat * (health_.multiplier() - 1) : silence;
 }
 
 void Node::Impl::WakeLinks(Instant now, Effects& out) {
@@ -293,16 +321,28 @@ void Node::Impl::WakeLinks(Instant now, Effects& out) {
       overrun.push_back(id);
       continue;
     }
-    if (link.last_heard + kDeadAfter <= now) {
+    if (link.last_heard + Patience(kDeadAfter) <= now) {
       silent.push_back(id);
       continue;
     }
-    if (!link.suspected && link.last_heard + kSuspectAfter <= now) {
+    if (!link.suspected && link.last_heard + Patience(kSuspectAfter) <= now) {
       link.suspected = true;
-      const Peer& peer = peers_.at(link.peer);
+      // One that is silent is in trouble; when most are, we are.
+      const auto silent_links = std::count_if(links_.begin(), links_.end(),
+                                              [](const auto& one) { return one.second.suspected; });
+      if (2 * static_cast<std::size_t>(silent_links) > links_.size() && links_.size() > 2) {
+        health_.Missed();
+      }
+      Peer& peer = peers_.at(link.peer);
       const Link* other = FindLink(id == peer.winner ? peer.loser : peer.winner);
-      if (other == nullptr || other->suspected) members_.Silent(now, link.peer);
-      PM_CHECK(now < link.last_heard + kDeadAfter);
+      if (other == nullptr || other->suspected) {
+        members_.Silent(now, link.peer);
+        if (overlay_.IsActive(link.peer)) {
+          peer.accused = true;
+          Accuse(link.peer, StateReason::kHeartbeatTimeout, out);
+        }
+      }
+      PM_CHECK(now < link.last_heard + Patience(kDeadAfter));
     }
     if (link.next_heartbeat <= now) SendHeartbeat(now, link);
     if (link.replace_at <= now) WakeReplacement(now, link, out);
@@ -350,9 +390,12 @@ void Node::Impl::PushControl(Link& link, ControlFrame frame) {
   link.control.push_back(std::move(frame));
 }
 
+// Beyond the full mesh neighbours pass it on to everybody.
 void Node::Impl::Broadcast(const ControlFrame& frame, std::optional<PeerId> except) {
+  const bool neighbors_only = large_.on && overlay_.HasActive();
   for (auto& [id, link] : links_) {
-    if (link.peer != except) PushControl(link, frame);
+    if (link.peer == except || (neighbors_only && !overlay_.IsActive(link.peer))) continue;
+    PushControl(link, frame);
   }
 }
 

@@ -18,6 +18,10 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Create(Config config, Rng rng, Insta
     return absl::InvalidArgumentError(
         "too many seeds: at most 64; use a DNS name with several addresses");
   }
+  if (config.shape.active < 2 || config.shape.eager_parents < 1 || config.shape.eager_parents > 3) {
+    return absl::InvalidArgumentError(
+        "an overlay needs 2 neighbours or more, and 1 to 3 of them eager");
+  }
   return std::unique_ptr<Node>(new Node(std::make_unique<Impl>(std::move(config), rng, now)));
 }
 
@@ -37,6 +41,7 @@ membership::Members::Lookup Node::Find(std::string_view target) const {
 }
 std::optional<PeerDetail> Node::Detail(PeerId peer) const { return impl_->Detail(peer); }
 bool Node::draining() const { return impl_->draining(); }
+std::vector<PeerId> Node::Neighbors() const { return impl_->Neighbors(); }
 void Node::CheckInvariants() const { impl_->CheckInvariants(); }
 std::uint64_t Node::Digest() const { return impl_->Digest(); }
 
@@ -48,16 +53,23 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
       rng_(rng.Fork("node")),
       members_(config_.self),
       book_(config_.self, rng.Fork("discovery")),
+      overlay_(config_.self,
+               {.active = config_.shape.active,
+                .passive = config_.shape.passive,
+                .shuffle_every = config_.shape.shuffle_every},
+               rng.Fork("overlay")),
+      trees_(config_.self, {.eager_parents = config_.shape.eager_parents}, rng.Fork("broadcast")),
       limits_(config_.limits) {
   for (const std::string& seed : config_.seeds) book_.AddSeed(now, seed);
-  for (PeerRecord record : config_.remembered) {
+  for (const PeerRecord& record : config_.remembered) {
     if (record.id == config_.self) continue;
-    if (!members_.Describe(now, DescriptionOf(record), membership::StateReason::kRemembered))
-      continue;
-    book_.Learn(now, record.id, record.addresses);
-    records_[record.id] = std::move(record);
+    const membership::RecordRef shared(record);
+    if (!members_.Describe(now, shared, membership::StateReason::kRemembered)) continue;
+    book_.Learn(now, record.id, shared.addresses());
+    quorum_.Describe(now, shared);
   }
-  own_incarnation_ = config_.epoch;
+  own_incarnation_ = large_.statement_number = config_.epoch;
+  members_.SetSelf(own_incarnation_);
   slow_wake_ = now;
 }
 
@@ -79,6 +91,8 @@ void Node::Impl::Dispatch(Instant now, Input& input, Effects& out) {
 
 // Everything that follows from what just happened, in a fixed order.
 void Node::Impl::Finish(Instant now, Effects& out) {
+  ReviewSize(now, out);
+  RetryWaiting(now, out);
   AnnounceInterest();
   ResolveSubscribes(now, out);
   while (pressure_eased_ || !dirty_sessions_.empty() || !dirty_peers_.empty() ||
@@ -100,11 +114,11 @@ void Node::Impl::Finish(Instant now, Effects& out) {
     for (auto& [id, peer] : peers_) MaybeGrant(now, peer, out);
   }
   for (auto& [id, link] : links_) FlushControl(link, out);
-  ReportMembers(out);
+  ReportMembers(now, out);
   ResolveSubscribes(now, out);  // whoever was found dead is not waited for
   ResolvePings(now, out);
   CheckDrained(now, out);
-  PM_CHECK(built_.empty() && runs_.empty());
+  PM_CHECK(built_.empty() && runs_.empty() && !large_.piece);
 }
 
 void Node::Impl::NoteOwnPause(Instant now) {
@@ -112,8 +126,10 @@ void Node::Impl::NoteOwnPause(Instant now) {
   ReadDeadlines();
   // Only a deadline of ours that was missed by far tells a pause of this process from silence of
   // others.
-  if (slow_wake_ == kNever || now - slow_wake_ < kOwnPause) return;
+  if (slow_wake_ == kNever) return;
   const Duration pause = now - slow_wake_;
+  health_.Lagged(pause);
+  if (pause < kOwnPause) return;
   for (auto& [id, link] : links_) link.last_heard = std::min(now, link.last_heard + pause);
 }
 
@@ -122,17 +138,19 @@ void Node::Impl::Wake(Instant now, Effects& out) {
   deadlines_changed_ = true;
   if (sign_due_) {
     sign_due_ = false;
-    out.push_back(SignRecord{own_incarnation_});
+    SignOwnRecord(now, out);
   }
   WakeLinks(now, out);
   members_.Wake(now);
+  WakeLarge(now, out);
   if (!draining_) DialDue(now, out);
   // Queues whose hold-back is used up.
   for (auto& [id, session] : sessions_) {
     if (session.pressure.NextWake() <= now) dirty_sessions_.insert(id);
   }
   for (auto& [id, peer] : peers_) {
-    if (peer.pressure.NextWake() <= now) dirty_peers_.insert(id);
+    if (std::min(peer.pressure.NextWake(), peer.relay_pressure.NextWake()) <= now)
+      dirty_peers_.insert(id);
     if (peer.grant_at <= now) {
       PayOwed(now, peer);
       MaybeGrant(now, peer, out);
@@ -146,7 +164,7 @@ Instant Node::Impl::SlowDeadline() const {
   if (!draining_) next = std::min(next, book_.NextWake());
   for (const auto& [id, link] : links_) {
     next = std::min({next, link.next_heartbeat, link.replace_at});
-    next = std::min(next, link.last_heard + (link.suspected ? kDeadAfter : kSuspectAfter));
+    next = std::min(next, link.last_heard + Patience(link.suspected ? kDeadAfter : kSuspectAfter));
   }
   for (const auto& [id, peer] : peers_) next = std::min(next, peer.replace_by);
   for (const PendingSubscribe& pending : subscribes_) next = std::min(next, pending.deadline);
@@ -162,10 +180,11 @@ void Node::Impl::ReadDeadlines() const {
 Instant Node::Impl::NextWake() const {
   ReadDeadlines();
   if (sign_due_ || overrun_) return Instant{};  // at once
-  Instant next = slow_wake_;
+  Instant next = std::min(slow_wake_, LargeDeadline());
   for (const auto& [id, session] : sessions_) next = std::min(next, session.pressure.NextWake());
   for (const auto& [id, peer] : peers_)
-    next = std::min({next, peer.pressure.NextWake(), peer.grant_at});
+    next = std::min({next, peer.pressure.NextWake(), peer.grant_at, peer.surplus_at,
+                     peer.relay_pressure.NextWake()});
   return next;
 }
 
@@ -183,8 +202,14 @@ Census Node::Impl::TakeCensus() const {
     census.session_queue_bytes += session.outbox.bytes();
     census.slow_sessions += session.pressure.state() == flow::Pressure::State::kSlow;
   }
+  census.large = large_.on;
+  census.neighbors = overlay_.Active().size();
+  census.passive = overlay_.Passive().size();
+  census.cached_bytes = trees_.cached_bytes();
+  census.waiting_bytes = trees_.held_bytes();
   for (const auto& [id, peer] : peers_) {
     census.link_queue_bytes += peer.outbox.bytes();
+    census.relay_queue_bytes += peer.relay.bytes();
     census.withheld_links += !peer.waits_for.empty() || peer.grant_at != kNever;
   }
   return census;
@@ -207,7 +232,7 @@ std::vector<membership::PeerView> Node::Impl::Peers() const {
     self.certificate_expiry = own_record_->certificate_expiry;
   }
   rows.push_back(std::move(self));
-  for (const auto& [id, row] : members_.rows()) rows.push_back(row);
+  for (const auto& [id, row] : members_.rows()) rows.push_back(members_.View(row));
   return rows;
 }
 
@@ -215,6 +240,9 @@ void Node::Impl::CheckInvariants() const {
   members_.CheckInvariants();
   book_.CheckInvariants();
   interest_.CheckInvariants();
+  overlay_.CheckInvariants();
+  trees_.CheckInvariants();
+  quorum_.CheckInvariants();
   PM_CHECK(links_.size() <= kMaxLinks);
   PM_CHECK(dirty_peers_.empty() && dirty_sessions_.empty() && built_.empty() && runs_.empty());
   std::size_t links = 0;
@@ -236,10 +264,14 @@ void Node::Impl::CheckInvariants() const {
     }
     links += peer.loser ? 2 : 1;
     peer.outbox.CheckInvariants();
-    const membership::PeerView* row = members_.Find(id);
+    peer.relay.CheckInvariants();
+    PM_CHECK(large_.on || peer.surplus_at == kNever);
+    const membership::Row* row = members_.Find(id);
     PM_CHECK(row != nullptr && row->connection == membership::Connection::kConnected);
   }
   PM_CHECK(links == links_.size());
+  for (const PeerId& neighbor : overlay_.Active()) PM_CHECK(peers_.contains(neighbor));
+  PM_CHECK(large_.waiting.size() <= kMaxWaitingStreams);
   for (const auto& [id, link] : links_) {
     PM_CHECK(peers_.contains(link.peer));
     PM_CHECK(link.control.size() <= kMaxControlQueue);
@@ -286,6 +318,8 @@ void Node::Impl::CheckInvariants() const {
 std::uint64_t Node::Impl::Digest() const {
   peermesh::Digest digest;
   digest.Add(members_.Digest()).Add(book_.Digest()).Add(interest_.Digest()).Add(receipts_.Digest());
+  digest.Add(overlay_.Digest()).Add(trees_.Digest()).Add(quorum_.Digest());
+  digest.Add(large_.on).Add(large_.seeking).Add(large_.statement_number).Add(large_.waiting.size());
   digest.Add(rng_.Digest())
       .Add(own_incarnation_)
       .Add(draining_)

@@ -19,13 +19,26 @@
 
 #include "absl/status/statusor.h"
 #include "mesh/base/id.h"
+#include "mesh/base/limits.h"
 #include "mesh/base/loss.h"
 #include "mesh/base/rng.h"
 #include "mesh/base/time.h"
+#include "mesh/broadcast/broadcast.h"
+#include "mesh/membership/quorum.h"
 #include "mesh/node/effect.h"
 #include "mesh/node/input.h"
 
 namespace peermesh::node {
+
+// How a mesh is held together as it grows. Local policy: peers with different ones live together.
+struct Shape {
+  // Up to so many peers, this one included, everybody links to everybody.
+  std::size_t full_mesh_peers = kFullMeshPeers;
+  std::size_t table_peers = kMaxPeers;   // up to so many, everybody knows everybody
+  std::size_t active = 8, passive = 64;  // views of the overlay beyond the full mesh
+  std::size_t eager_parents = 1;         // 1 to 3: copies of each broadcast a peer gets
+  Duration shuffle_every = std::chrono::seconds(30);
+};
 
 struct Config {
   PeerId self;
@@ -34,6 +47,7 @@ struct Config {
   std::vector<std::string> seeds;      // "host:port"
   std::vector<PeerRecord> remembered;  // from the last run
   Limits limits;
+  Shape shape;
 };
 
 // Counters since start; metrics/ turns a copy into Prometheus series.
@@ -51,6 +65,9 @@ struct Stats {
   std::uint64_t dials = 0, dials_failed = 0;
   std::uint64_t interest_resyncs = 0;
   std::uint64_t peer_misbehaved = 0;
+  std::uint64_t statements_made = 0, statements_heard = 0, refutations = 0;
+  std::uint64_t tables_compared = 0;
+  broadcast::Stats broadcast;
 };
 
 // What the node holds right now, counted by walking.
@@ -58,6 +75,9 @@ struct Census {
   std::size_t peers = 0, links = 0, sessions = 0, subscriptions = 0, patterns = 0;
   std::uint64_t link_queue_bytes = 0, session_queue_bytes = 0;
   std::size_t held_publishes = 0, withheld_links = 0, slow_sessions = 0;
+  bool large = false;  // beyond the full mesh
+  std::size_t neighbors = 0, passive = 0;
+  std::uint64_t relay_queue_bytes = 0, cached_bytes = 0, waiting_bytes = 0;
 };
 
 // One link, for people.
@@ -79,6 +99,8 @@ struct PeerDetail {
   bool interest_confirmed = false;  // it has applied what ours subscribe to, up to the last change
   std::uint64_t queued_bytes = 0;   // messages for it that wait here
   std::vector<PeerId> linked_to;    // who says to have a link to it, in order of id
+  bool neighbor = false;            // broadcasts go over the link to it
+  std::vector<membership::Quorum::Voice> accusers;  // who says that it is gone
 };
 
 class Node {
@@ -101,6 +123,8 @@ class Node {
   membership::Members::Lookup Find(std::string_view target) const;
   std::optional<PeerDetail> Detail(PeerId peer) const;
   bool draining() const;
+  // Over whom everything is broadcast, in order of id.
+  std::vector<PeerId> Neighbors() const;
 
   // Aborts on a broken invariant.
   void CheckInvariants() const;

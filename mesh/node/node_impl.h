@@ -8,6 +8,10 @@
 //   publish.cc   from a batch to queues: matching, numbering, holding back
 //   sessions.cc  applications: subscriptions, delivery, gaps
 //   ping.cc      pings, and what is known of one peer
+//   large.cc     beyond the full mesh: when, the overlay, surplus links; borrow.cc: those for one
+//   relay.cc     broadcasts: pieces signed, passed on, delivered
+//   voices.cc    who says who is gone, and what follows
+//   tables.cc    member tables compared
 #ifndef PEERMESH_MESH_NODE_NODE_IMPL_H_
 #define PEERMESH_MESH_NODE_NODE_IMPL_H_
 
@@ -25,14 +29,18 @@
 
 #include "mesh/base/check.h"
 #include "mesh/base/rng.h"
+#include "mesh/broadcast/broadcast.h"
 #include "mesh/discovery/address_book.h"
 #include "mesh/flow/outbox.h"
 #include "mesh/flow/pressure.h"
 #include "mesh/limits/gcra.h"
+#include "mesh/membership/local_health.h"
 #include "mesh/membership/members.h"
+#include "mesh/membership/quorum.h"
 #include "mesh/node/bounds.h"
 #include "mesh/node/node.h"
 #include "mesh/node/state.h"
+#include "mesh/overlay/overlay.h"
 #include "mesh/routing/interest.h"
 #include "mesh/routing/numbering.h"
 
@@ -52,6 +60,7 @@ class Node::Impl {
   membership::Members::Lookup Find(std::string_view target) const;
   std::optional<PeerDetail> Detail(PeerId peer) const;
   bool draining() const { return draining_; }
+  std::vector<PeerId> Neighbors() const { return overlay_.Active(); }
   void CheckInvariants() const;
   std::uint64_t Digest() const;
 
@@ -77,11 +86,11 @@ class Node::Impl {
   void MaybeRetire(Instant now, Peer& peer, Effects& out);
   void DropLink(Instant now, LinkId id, membership::StateReason why, bool close, Effects& out);
   void ForgetPeer(PeerId id);
-  void LosePeer(Instant now, PeerId id, membership::StateReason why);
+  void LosePeer(Instant now, PeerId id, membership::StateReason why, Effects& out);
   void Greet(Instant now, Link& link);
   void SendHeartbeat(Instant now, Link& link);
   void PushHeartbeat(Instant now, Link& link, bool asks);
-  void HeardFrom(Instant now, Link& link);
+  void HeardFrom(Instant now, Link& link, Effects& out);
   void WakeLinks(Instant now, Effects& out);
   void WakeReplacement(Instant now, Link& link, Effects& out);
   void PushControl(Link& link, ControlFrame frame);
@@ -126,14 +135,16 @@ class Node::Impl {
   void On(Instant now, const CredentialsRenewed& renewed, Effects& out);
   void On(Instant now, const DrainRequested& drain, Effects& out);
   void On(Instant now, const Reconfigured& fresh, Effects& out);
-  static membership::Description DescriptionOf(const PeerRecord& record);
-  void LearnRecord(Instant now, PeerRecord& record, std::optional<PeerId> from, Effects& out);
+  void LearnRecord(Instant now, const membership::RecordRef& record, std::optional<PeerId> from,
+                   Effects& out);
   void SendRecords(Link& link);
+  void SendRecordsOf(Link& link, const std::vector<PeerId>& ids);
   void SendBeliefs(Link& link);
   PeerBelief BeliefAbout(PeerId id) const;
   void DialDue(Instant now, Effects& out);
   void CheckDrained(Instant now, Effects& out);
-  void ReportMembers(Effects& out);
+  void ReportMembers(Instant now, Effects& out);
+  void Count(const membership::PeerView& row, bool removed);
 
   // publish.cc
   void On(Instant now, Publish& publish, Effects& out);
@@ -159,8 +170,8 @@ class Node::Impl {
   static std::uint32_t BlockMs(const Subscription& subscription);
   static void AddPolicy(Session& session, const Subscription& subscription);
   void Overflow(SessionId id, Session& session, Effects& out);
-  void AnnounceGap(Instant now, const Link& origin, std::uint32_t channel,
-                   routing::Receipts::Hole hole, LossReason reason, Effects& out);
+  void AnnounceGap(Instant now, const broadcast::Stream& stream, routing::Receipts::Hole hole,
+                   LossReason reason, Effects& out);
   void FlushSession(Instant now, SessionId id, Session& session, Effects& out);
   void ConfirmedBy(PeerId peer);
   void ResolveSubscribes(Instant now, Effects& out);
@@ -169,6 +180,60 @@ class Node::Impl {
   void BuildLocal(Instant now, const flow::Delivery& like);
   void QueueLocal(Instant now, SessionId id, flow::Delivery delivery);
   void FlushBuilt(Instant now);
+
+  // large.cc
+  void ReviewSize(Instant now, Effects& out);
+  bool MakeRoomFor(PeerId peer);
+  void BecomeLarge(Instant now);
+  void BecomeSmall(Instant now);
+  void MeetInOverlay(Instant now, PeerId peer, bool was_lost, Effects& out);
+  void Apply(Instant now, overlay::Wishes& wishes, Effects& out);
+  void OnFrame(Instant now, Link& link, overlay::Message& frame, Effects& out);
+  void Introduce(Link& link, const overlay::Message& message);
+  bool NeedsLink(PeerId peer) const;
+  void WakeLarge(Instant now, Effects& out);
+  Instant LargeDeadline() const;
+  std::vector<std::uint64_t> Observers() const;
+  void SignOwnRecord(Instant now, Effects& out);
+  void NeighborsChanged(Instant now);
+  void ChannelsChanged();
+  bool WaitsForLink(Instant now, std::string_view target);
+  void RetryWaiting(Instant now, Effects& out);
+  void TellBelief(PeerId about, std::optional<PeerId> except = std::nullopt);
+  // How long to wait for a sign of life, by how well we keep up ourselves.
+  Duration Patience(Duration silence) const;
+
+  // relay.cc
+  void On(Instant now, PieceSigned& signed_piece, Effects& out);
+  void OnFrame(Instant now, Link& link, broadcast::Message& frame, Effects& out);
+  void BroadcastStretch(const flow::Delivery& like);
+  void SignBuilt(Effects& out);
+  void ReceiveRelayed(Instant now, const Link& link, std::vector<Relayed>& relayed, Effects& out);
+  void Apply(Instant now, broadcast::Wishes& wishes, Effects& out);
+  void QueuePiece(Instant now, const broadcast::Push& push);
+  void TakeRelayed(Peer& peer, std::uint64_t budget, DataFrame& frame);
+  void OverflowRelay(Instant now, Peer& peer, Effects& out);
+  bool WaitsForStraight(const broadcast::Deliver& deliver) const;
+  void DeliverPiece(Instant now, const broadcast::Deliver& deliver);
+  void DeliverWaiting(Instant now, bool all_due);
+
+  // voices.cc
+  void On(Instant now, StatementSigned& own, Effects& out);
+  void OnFrame(Instant now, Link& link, Statements& frame, Effects& out);
+  void Accuse(PeerId subject, membership::StateReason why, Effects& out);
+  void TakeBack(PeerId subject, Effects& out);
+  void Say(PeerId subject, membership::Claim claim, membership::StateReason why, Effects& out);
+  bool IsFirst(const membership::Statement& statement);
+  void PassOn(PeerId subject);
+  void ApplyVerdicts(Instant now, Effects& out);
+
+  // tables.cc
+  void CompareTables(Link& link, const Heartbeat& frame);
+  void SendTableHashes(Link& link);
+  void OnFrame(Instant now, Link& link, TableHashes& frame, Effects& out);
+  void OnFrame(Instant now, Link& link, TableRows& frame, Effects& out);
+  void OnFrame(Instant now, Link& link, RecordsWanted& frame, Effects& out);
+  bool SendEvidence(Link& link, PeerId about);
 
   // ping.cc
   void On(Instant now, const PingAsked& ping, Effects& out);
@@ -179,7 +244,7 @@ class Node::Impl {
   const Config config_;
   const Instant started_;
 
-  // Components. They do not know each other.
+  // Components, which do not know each other.
   Rng rng_;
   membership::Members members_;
   discovery::AddressBook book_;
@@ -187,6 +252,10 @@ class Node::Impl {
   routing::ChannelNumbers numbers_;
   routing::Receipts receipts_;
   routing::Baselines baselines_;
+  overlay::Overlay overlay_;
+  broadcast::Broadcast trees_;
+  membership::Quorum quorum_;
+  membership::LocalHealth health_;
 
   // State.
   Limits limits_;
@@ -194,17 +263,18 @@ class Node::Impl {
   std::map<PeerId, Peer> peers_;  // those with a link
   std::map<SessionId, Session> sessions_;
   std::map<PrincipalId, Principal> principals_;
-  std::map<PeerId, PeerRecord> records_;  // of others, as they came
-  std::optional<PeerRecord> own_record_;
-  std::map<DialId, PeerId> dialled_;              // dials to known peers under way
-  std::map<PeerId, membership::State> reported_;  // states already noted
+  membership::RecordRef own_record_;
+  std::map<DialId, PeerId> dialled_;  // dials to known peers under way
+  std::map<PeerId, Reported> reported_;
+  std::array<std::uint32_t, kChannels> interested_{};  // living peers with interest in each channel
+  std::set<PeerId> out_of_touch_;                      // known to live, or just lost: not reached
   std::deque<Publish> held_;
   std::deque<PendingSubscribe> subscribes_;
   std::deque<PendingPing> pings_;  // the oldest first
   std::uint64_t own_incarnation_ = 0;
-  bool sign_due_ = true;
+  bool sign_due_ = true, draining_ = false, drained_ = false;
+  Large large_;
   bool overrun_ = false;  // some link is
-  bool draining_ = false, drained_ = false;
   Instant drain_deadline_ = kNever;
 
   // This turn.

@@ -1,5 +1,6 @@
 // Finding peers and telling of them: dialling, signed records, membership changes, leaving.
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "mesh/node/node_impl.h"
@@ -47,11 +48,19 @@ void Node::Impl::On(Instant now, const DialFailed& failed, Effects& out) {
     members_.DialFailed(now, peer, ReasonOf(failed.why));
     dialled_.erase(it);
   }
+  std::optional<PeerId> given_up;
   if (failed.why == DialFailure::kSelf) {
-    book_.IsSelf(now, failed.dial);
+    given_up = book_.IsSelf(now, failed.dial);
     if (peer == PeerId{}) return;  // a seed list may well name ourselves
   } else {
-    book_.Failed(now, failed.dial);
+    given_up = book_.Failed(now, failed.dial);
+  }
+  if (given_up) {
+    if (const auto asked = large_.borrowed.find(*given_up); asked != large_.borrowed.end()) {
+      asked->second = now;
+    }
+    overlay_.CannotReach(now, *given_up, large_.overlay_wishes);
+    Apply(now, large_.overlay_wishes, out);
   }
   out.push_back(Note{NoteKind::kDialFailed, peer, {}, {}, static_cast<std::uint8_t>(failed.why)});
 }
@@ -60,13 +69,14 @@ void Node::Impl::On(Instant, RecordSigned& own, Effects&) {
   PM_CHECK(own.record.id == config_.self);
   own_incarnation_ = std::max(own_incarnation_, own.record.incarnation);
   own_record_ = std::move(own.record);
-  if (!draining_) Broadcast(PeerRecords{{*own_record_}});  // news of us would take our goodbye back
+  members_.SetSelf(own_record_->Version());
+  if (!draining_) Broadcast(PeerRecords{{own_record_}});  // news of us would take our goodbye back
 }
 
 void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
   if (draining_) return;
   ++own_incarnation_;
-  sign_due_ = true;
+  sign_due_ = large_.loud = true;
   for (auto& [id, link] : links_) {
     // Where our dial would lose (NewerWins) the other side, whose link it is, dials before it
     // expires.
@@ -99,57 +109,78 @@ void Node::Impl::On(Instant now, const Reconfigured& fresh, Effects& out) {
   }
 }
 
-membership::Description Node::Impl::DescriptionOf(const PeerRecord& record) {
-  return {record.id,
-          record.name,
-          record.incarnation,
-          record.addresses,
-          record.metrics_address,
-          record.software,
-          record.epoch,
-          record.certificate_expiry};
-}
-
-void Node::Impl::LearnRecord(Instant now, PeerRecord& record, std::optional<PeerId> from,
-                             Effects& out) {
-  if (record.id == config_.self) {
+void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
+                             std::optional<PeerId> from, Effects& out) {
+  const PeerId id = record->id;
+  if (id == config_.self) {
     // Somebody holds a record of an earlier process of ours that ours would not outdo: outdo it.
-    const bool not_ours = record.incarnation == own_incarnation_ && record.epoch != config_.epoch;
-    if (record.incarnation > own_incarnation_ || not_ours) {
-      own_incarnation_ = record.incarnation + 1;
-      sign_due_ = true;
+    const bool not_ours = record->incarnation == own_incarnation_ && record->epoch != config_.epoch;
+    if (record->incarnation > own_incarnation_ || not_ours) {
+      own_incarnation_ = record->incarnation + 1;
+      sign_due_ = large_.loud = true;
     }
     return;
   }
-  if (!members_.Describe(now, DescriptionOf(record), StateReason::kHeardOf)) return;
-  book_.Learn(now, record.id, record.addresses);
-  out.push_back(Persist{record});
+  const membership::Row* row = members_.Find(id);
+  // Of somebody who is well, a change of neighbours alone is for these.
+  const bool quiet = large_.on && row != nullptr && row->state == membership::State::kAlive &&
+                     row->record && membership::VersionOf(*row) == record->Version();
+  if (!MakeRoomFor(id)) return;
+  if (!members_.Describe(now, record, StateReason::kHeardOf)) {
+    // Who tells of somebody that is gone missed the news.
+    if (large_.on && !large_.partial && from) SendEvidence(*FindLink(peers_.at(*from).winner), id);
+    return;
+  }
+  quorum_.Describe(now, record);
+  book_.Learn(now, id, record.addresses());
+  overlay_.Learn(now, id);
+  if (quiet || large_.partial) {
+    large_.quiet.insert(id);
+    ApplyVerdicts(now, out);
+    return;
+  }
+  large_.quiet.erase(id);
+  out.push_back(Persist{*record});
   // News travels once over every link; who knows it already stops it.
-  Broadcast(PeerRecords{{record}}, from);
+  if (!large_.on || from == id || now - started_ >= kNewcomer)
+    Broadcast(PeerRecords{{record}}, from);
   // What we said of this peer before was about an earlier incarnation, or unknown to those we told.
-  if (peers_.contains(record.id)) Broadcast(PeerStates{{BeliefAbout(record.id)}}, record.id);
-  records_[record.id] = std::move(record);
+  if (peers_.contains(id)) TellBelief(id, id);
+  ApplyVerdicts(now, out);
 }
 
 void Node::Impl::SendRecords(Link& link) {
-  PeerRecords frame;
-  std::size_t bytes = 0;
-  const auto add = [&](const PeerRecord& record) {
-    if (bytes > 0 && bytes + record.encoded.size() > kRecordsPerFrameBytes) {
-      PushControl(link, std::exchange(frame, {}));
-      bytes = 0;
-    }
-    bytes += record.encoded.size();
-    frame.records.push_back(record);
-  };
-  if (own_record_) add(*own_record_);
-  for (const auto& [id, record] : records_) {
+  if (large_.on) {
+    if (own_record_) PushControl(link, PeerRecords{{own_record_}});
+    if (link.direction == Direction::kOutbound && !large_.partial) SendTableHashes(link);
+    return;
+  }
+  std::vector<PeerId> ids{config_.self};
+  for (const auto& [id, row] : members_.rows()) {
     // The other side's own is among them: it must know if what we hold is not its latest. Who is
     // gone is not passed on, or two peers that forget at different times would remind each other
     // for ever.
-    const membership::PeerView* row = members_.Find(id);
-    if (row == nullptr || row->state == membership::State::kDead) continue;
-    if (row->state != membership::State::kLeft) add(record);
+    if (row.state != membership::State::kDead && row.state != membership::State::kLeft) {
+      ids.push_back(id);
+    }
+  }
+  SendRecordsOf(link, ids);
+}
+
+void Node::Impl::SendRecordsOf(Link& link, const std::vector<PeerId>& ids) {
+  PeerRecords frame;
+  std::size_t bytes = 0;
+  for (const PeerId& id : ids) {
+    const membership::Row* row = members_.Find(id);
+    const membership::RecordRef& record =
+        id == config_.self || row == nullptr ? own_record_ : row->record;
+    if (!record || record->id != id) continue;
+    if (bytes > 0 && bytes + record->encoded.size() > kRecordsPerFrameBytes) {
+      PushControl(link, std::exchange(frame, {}));
+      bytes = 0;
+    }
+    bytes += record->encoded.size();
+    frame.records.push_back(record);
   }
   if (!frame.records.empty()) PushControl(link, std::move(frame));
 }
@@ -157,7 +188,7 @@ void Node::Impl::SendRecords(Link& link) {
 PeerBelief Node::Impl::BeliefAbout(PeerId id) const {
   PeerBelief belief;
   belief.id = id;
-  if (const membership::PeerView* row = members_.Find(id)) {
+  if (const membership::Row* row = members_.Find(id)) {
     belief.incarnation = row->incarnation;
     belief.left = row->state == membership::State::kLeft;
   }
@@ -166,6 +197,7 @@ PeerBelief Node::Impl::BeliefAbout(PeerId id) const {
 }
 
 void Node::Impl::SendBeliefs(Link& link) {
+  if (large_.on) return;
   PeerStates frame;
   for (const auto& [id, row] : members_.rows()) {
     // Of those without a link only who left is news: whoever comes back would take it for dead.
@@ -178,7 +210,7 @@ void Node::Impl::SendBeliefs(Link& link) {
 }
 
 // Turns what changed in the table into wishes.
-void Node::Impl::ReportMembers(Effects& out) {
+void Node::Impl::ReportMembers(Instant now, Effects& out) {
   for (membership::Members::Change& change : members_.TakeChanges()) {
     const membership::PeerView& row = change.peer;
     const bool left = row.state == membership::State::kLeft;
@@ -187,16 +219,20 @@ void Node::Impl::ReportMembers(Effects& out) {
       for (PendingSubscribe& pending : subscribes_) pending.waiting.erase(row.id);
     }
     std::optional<Note> note;
+    Count(row, change.removed);
     if (change.removed) {
       book_.Forget(row.id);
       receipts_.Forget(row.id);
       baselines_.Forget(row.id);
-      records_.erase(row.id);
+      quorum_.Forget(row.id);
+      trees_.Forget(row.id, row.epoch);
+      large_.quiet.erase(row.id);
+      overlay_.Forget(now, row.id, large_.overlay_wishes);
+      PM_CHECK(large_.overlay_wishes.empty());  // no neighbour is forgotten
       reported_.erase(row.id);
       out.push_back(Forget{row.id});
-    } else if (const auto [it, fresh] = reported_.try_emplace(row.id, membership::State::kSuspect);
-               it->second != row.state) {
-      it->second = row.state;
+    } else if (Reported& reported = reported_[row.id]; reported.state != row.state) {
+      reported.state = row.state;
       NoteKind kind = NoteKind::kPeerSuspect;
       switch (row.state) {
         case membership::State::kAlive: kind = NoteKind::kPeerAlive; break;
@@ -214,25 +250,49 @@ void Node::Impl::ReportMembers(Effects& out) {
   }
 }
 
+// Keeps what a publisher is told in step with the table.
+void Node::Impl::Count(const membership::PeerView& view, bool removed) {
+  const membership::Row* row = members_.Find(view.id);
+  const bool lives = !removed && (view.state == membership::State::kAlive ||
+                                  view.state == membership::State::kSuspect);
+  const std::uint64_t channels = lives && row != nullptr && row->record ? row->record->channels : 0;
+  std::uint64_t& counted = reported_[view.id].channels;
+  for (std::uint64_t changed = counted ^ channels; changed != 0; changed &= changed - 1) {
+    const auto channel = static_cast<std::size_t>(std::countr_zero(changed));
+    interested_[channel] += (channels >> channel & 1) != 0 ? 1 : -1;
+  }
+  counted = channels;
+  const bool lost_touch = view.state == membership::State::kSuspect && !peers_.contains(view.id);
+  if (!removed && (view.state == membership::State::kUnreachable || (lost_touch && !large_.on))) {
+    out_of_touch_.insert(view.id);
+  } else {
+    out_of_touch_.erase(view.id);
+  }
+}
+
 // --- Leaving -------------------------------------------------------------------------------------
 
 void Node::Impl::On(Instant, const DrainRequested& drain, Effects& out) {
   drain_deadline_ = std::min(drain_deadline_, drain.deadline);
   if (draining_) return;
   draining_ = true;
+  for (Publish& waiting : std::exchange(large_.publishes, {})) held_.push_back(std::move(waiting));
   for (const Publish& held : std::exchange(held_, {})) {
     out.push_back(Answer{held.request, held.session, Refusal::kDraining});
     ++stats_.publish_refused_other;
   }
   // Everybody learns of it now; what is queued still goes out.
   Broadcast(Goodbye{GoodbyeReason::kLeaving});
+  if (!large_.on) return;
+  large_.farewell_due = true;
+  Say(config_.self, membership::Claim::kLeft, StateReason::kGoodbye, out);
 }
 
 void Node::Impl::CheckDrained(Instant now, Effects& out) {
   if (!draining_ || drained_) return;
-  bool waiting = false;
+  bool waiting = large_.farewell_due;
   for (const auto& [id, peer] : peers_)
-    waiting |= !peer.outbox.empty() || links_.at(peer.sending).data_busy;
+    waiting |= !peer.outbox.empty() || !peer.relay.empty() || links_.at(peer.sending).data_busy;
   for (const auto& [id, session] : sessions_)
     waiting |= !session.outbox.empty() || session.outbox.busy;
   for (const auto& [id, link] : links_) waiting |= link.control_busy || !link.control.empty();

@@ -27,6 +27,10 @@ void Node::Impl::On(Instant now, const PingAsked& ping, Effects& out) {
     out.push_back(answer);
     return;
   }
+  if (large_.pings.size() < kMaxPings && WaitsForLink(now, ping.target)) {
+    large_.pings.push_back(ping);
+    return;
+  }
   const auto peer = peers_.find(answer.peer);
   if (peer == peers_.end()) {
     answer.refusal = Refusal::kPeerUnreachable;
@@ -78,10 +82,12 @@ std::optional<PeerDetail> Node::Impl::Detail(PeerId id) const {
     detail.row = Peers().front();
     return detail;
   }
-  const membership::PeerView* row = members_.Find(id);
+  const membership::Row* row = members_.Find(id);
   if (row == nullptr) return std::nullopt;
-  detail.row = *row;
+  detail.row = members_.View(*row);
   detail.linked_to = members_.Vouchers(id);
+  detail.neighbor = overlay_.IsActive(id);
+  detail.accusers = quorum_.Accusers(id);
   const auto it = peers_.find(id);
   if (it == peers_.end()) return detail;
   const Peer& peer = it->second;

@@ -1,5 +1,6 @@
 // From a batch to queues: who gets it, under which numbers, and when its publisher must wait.
 #include <algorithm>
+#include <bit>
 
 #include "mesh/node/node_impl.h"
 #include "mesh/routing/subject.h"
@@ -79,6 +80,11 @@ bool Node::Impl::Refuse(Instant now, const Publish& publish, Effects& out) {
 void Node::Impl::On(Instant now, Publish& publish, Effects& out) {
   PM_CHECK(publish.batch != nullptr && !publish.batch->rows.empty());
   PM_CHECK(publish.batch->rows.size() <= kMaxBatchMessages);
+  if (sessions_.contains(publish.session) && WaitsForLink(now, publish.target)) {
+    PM_CHECK(large_.publishes.size() < sessions_.size());  // one unanswered for each session
+    large_.publishes.push_back(std::move(publish));
+    return;
+  }
   if (Refuse(now, publish, out)) return;
   if (MustHold(publish)) {
     PM_CHECK(held_.size() < sessions_.size());  // one unanswered for each session
@@ -100,7 +106,13 @@ void Node::Impl::Route(std::string_view subject, const std::optional<PeerId>& ta
 // True if some queue this batch would go to holds its publishers back.
 bool Node::Impl::MustHold(const Publish& publish) {
   bool any_holding = false;
-  for (const auto& [id, peer] : peers_) any_holding |= peer.pressure.holding();
+  bool relays_holding = false;
+  for (const auto& [id, peer] : peers_) {
+    any_holding |= peer.pressure.holding();
+    relays_holding |= peer.relay_pressure.holding() && overlay_.IsActive(id);
+  }
+  // A broadcast goes over all neighbours.
+  if (relays_holding && large_.on && publish.target.empty()) return true;
   for (const auto& [id, session] : sessions_) any_holding |= session.pressure.holding();
   std::optional<PeerId> target;
   if (!any_holding || ResolveTarget(publish, target) != Refusal::kNone) return false;
@@ -142,6 +154,7 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
     return;
   }
   std::set<PeerId> interested;
+  std::uint64_t broadcast_channels = 0;
   flow::Delivery like;
   like.origin = config_.self;
   like.epoch = config_.epoch;
@@ -151,7 +164,10 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
     const std::string_view subject = batch.subject(batch.rows[row]);
     const std::uint32_t channel = routing::ChannelOf(subject);
     // A run has one channel; cutting it here keeps one publisher's messages in one order.
-    if (channel != like.channel) QueueBuilt(now, interested);
+    if (channel != like.channel) {
+      QueueBuilt(now, interested);
+      SignBuilt(out);
+    }
     like.channel = channel;
     stretch_.clear();
     do {
@@ -161,15 +177,27 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
     Route(subject, target);
     if (!matched_.local.empty()) interested.insert(config_.self);
     BuildLocal(now, like);
-    BuildRemote(like);
+    if (large_.on && !target) {
+      BroadcastStretch(like);
+      broadcast_channels |= std::uint64_t{1} << channel;
+    } else {
+      BuildRemote(like);
+      large_.straight_next.Set(channel, stretch_.back().sequence + 1);
+    }
   }
   QueueBuilt(now, interested);
+  SignBuilt(out);
   stats_.published_messages += batch.rows.size();
   stats_.published_bytes += batch.bytes;
   answer.interested_peers = static_cast<std::uint32_t>(interested.size());
-  for (const auto& [id, row] : members_.rows()) {
-    const bool lost_touch = row.state == membership::State::kSuspect && !peers_.contains(id);
-    if (row.state != membership::State::kUnreachable && !lost_touch) continue;
+  // Of a broadcast: as many as one channel has.
+  std::uint32_t hears = 0;
+  for (; broadcast_channels != 0; broadcast_channels &= broadcast_channels - 1) {
+    hears = std::max(hears,
+                     interested_[static_cast<std::size_t>(std::countr_zero(broadcast_channels))]);
+  }
+  answer.interested_peers += hears;
+  for (const PeerId& id : out_of_touch_) {
     if (answer.unreachable.size() < kMaxUnreachableNamed) answer.unreachable.push_back(id);
   }
   answers_.push_back(std::move(answer));

@@ -29,6 +29,8 @@ void Node::Impl::On(Instant, const SessionClosed& closed, Effects&) {
   std::erase_if(subscribes_,
                 [&](const PendingSubscribe& pending) { return pending.session == closed.session; });
   std::erase_if(held_, [&](const Publish& held) { return held.session == closed.session; });
+  std::erase_if(large_.publishes,
+                [&](const Publish& waiting) { return waiting.session == closed.session; });
   if (session.pressure.holding()) pressure_eased_ = true;
   const auto principal = principals_.find(session.principal);
   PM_CHECK(principal != principals_.end() && principal->second.sessions > 0);
@@ -133,8 +135,9 @@ void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
     if (!peer.acked || peer.acked_generation < pending.generation) pending.waiting.insert(id);
   }
   // Nor have those that we are about to meet: what they publish until then is not told as lost.
-  for (const auto& [id, row] : members_.rows()) {
-    const bool suspect = row.state == membership::State::kSuspect;
+  for (const PeerId& id : out_of_touch_) {
+    const membership::Row* row = members_.Find(id);
+    const bool suspect = row != nullptr && row->state == membership::State::kSuspect;
     if (suspect && !receipts_.Has(id)) pending.waiting.insert(id);
   }
   subscribes_.push_back(std::move(pending));
@@ -305,21 +308,21 @@ void Node::Impl::Overflow(SessionId id, Session& session, Effects& out) {
 }
 
 // Tells every session that may have wanted these numbers.
-void Node::Impl::AnnounceGap(Instant now, const Link& origin, std::uint32_t channel,
+void Node::Impl::AnnounceGap(Instant now, const broadcast::Stream& stream,
                              routing::Receipts::Hole hole, LossReason reason, Effects& out) {
   PM_CHECK(hole.from > 0 && hole.from <= hole.to);
   const std::uint64_t count = hole.to - hole.from + 1;
   stats_.lost_messages[static_cast<std::size_t>(reason)] += count;
-  out.push_back(
-      Note{NoteKind::kMessagesLost, origin.peer, {}, {}, static_cast<std::uint8_t>(reason), count});
+  out.push_back(Note{
+      NoteKind::kMessagesLost, stream.origin, {}, {}, static_cast<std::uint8_t>(reason), count});
   FlushBuilt(now);  // what came before the gap stays before it
-  for (const SessionId id : interest_.SessionsOnChannel(channel)) {
+  for (const SessionId id : interest_.SessionsOnChannel(stream.channel)) {
     Session& session = sessions_.at(id);
     if (session.closing) continue;
     flow::Delivery gap;
-    gap.origin = origin.peer;
-    gap.epoch = origin.epoch;
-    gap.channel = channel;
+    gap.origin = stream.origin;
+    gap.epoch = stream.epoch;
+    gap.channel = stream.channel;
     gap.gap_from = hole.from;
     gap.gap_to = hole.to;
     gap.gap_reason = reason;

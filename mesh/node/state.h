@@ -13,19 +13,31 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "mesh/base/id.h"
 #include "mesh/base/time.h"
+#include "mesh/broadcast/broadcast.h"
 #include "mesh/flow/outbox.h"
 #include "mesh/flow/pressure.h"
+#include "mesh/flow/ring.h"
 #include "mesh/limits/gcra.h"
 #include "mesh/node/bounds.h"
 #include "mesh/node/frame.h"
 #include "mesh/node/input.h"
+#include "mesh/overlay/overlay.h"
 #include "mesh/routing/numbering.h"
 
 namespace peermesh::node {
+
+// A piece that waits for its link.
+struct QueuedPiece {
+  Relayed relayed;
+  BatchRef batch;  // the piece's: what the queue keeps in memory
+
+  std::uint64_t bytes() const { return relayed.bytes(); }
+};
 
 struct Link {
   LinkId id;
@@ -37,7 +49,7 @@ struct Link {
   Instant last_heard{}, next_heartbeat{};
   bool suspected = false;
   // Control lane.
-  std::deque<ControlFrame> control;
+  flow::Ring<ControlFrame> control;
   bool control_busy = false;
   bool overrun = false;       // the other side does not read: the link goes at the next wake-up
   bool snapshot_due = false;  // deltas did not fit the queue: all follows when it is empty
@@ -59,6 +71,9 @@ struct Link {
   bool told = false;             // a whole snapshot came over this link
   bool staging = false;          // a snapshot is under way, or was asked for
   std::vector<Interest> staged;  // its parts
+  // Their member table.
+  std::uint64_t their_table = 0;  // its hash, as last told
+  int table_differs = 0;          // so many heartbeats in a row
 };
 
 struct Peer {
@@ -82,6 +97,55 @@ struct Peer {
   Instant grant_at = kNever;                        // reading waits until they can be
   std::vector<SessionId> waits_for;                 // reading waits for these sessions
   limits::Gcra pings;
+  // Broadcasts.
+  flow::Outbox<QueuedPiece> relay;
+  flow::Pressure relay_pressure{kLinkQueueBytes};
+  // Beyond the full mesh: when the link goes unless somebody needs it until then.
+  Instant surplus_at = kNever;
+  bool accused = false;  // by us, since its last sign of life
+};
+
+// Pieces of one stream that came before the messages which their origin had sent straight to us.
+struct WaitingPieces {
+  std::vector<broadcast::Deliver> pieces;
+  Instant until{};
+};
+
+// What was last said of a row, and counted of it.
+struct Reported {
+  membership::State state = membership::State::kSuspect;
+  std::uint64_t channels = 0;
+};
+
+// Beyond the full mesh.
+struct Large {
+  bool on = false, seeking = false;
+  Instant small_since = kNever;  // few enough peers for a full mesh since then
+  bool partial = false;                  // more peers than the table holds: we know some of them
+  std::optional<Instant> surplus_heard;  // somebody had no use for a link with us
+  Instant sought_all{};                  // alone: when we last tried everybody
+  // Our neighbours, or the channels of our applications, changed: sign anew then. Loudly: for
+  // everybody, not for the neighbours alone.
+  Instant record_at = kNever, last_record{};
+  bool loud = true;
+  std::uint64_t published = 0;  // our last loud record's incarnation
+  std::vector<std::uint64_t> published_observers;
+  std::set<PeerId> quiet;  // whose latest record we have not passed on
+  flow::Ring<std::tuple<PeerId, PeerId, std::uint64_t>> about_strangers;  // statements passed on
+  std::uint64_t statement_number = 0;
+  bool farewell_due = false;               // our word that we leave is being signed
+  routing::ChannelNumbers broadcast_next;  // behind the last number broadcast on each channel
+  routing::ChannelNumbers straight_next;   // behind the last number sent straight to somebody
+  std::map<broadcast::Stream, WaitingPieces> waiting;
+  // Links that were asked for, and until when what needs them waits: one of each session, and
+  // pings.
+  std::map<PeerId, Instant> borrowed;
+  std::vector<Publish> publishes;
+  std::vector<PingAsked> pings;
+  // This turn.
+  std::optional<broadcast::Piece> piece;  // being built
+  overlay::Wishes overlay_wishes;
+  broadcast::Wishes broadcast_wishes;
 };
 
 struct Session {

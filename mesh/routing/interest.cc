@@ -246,6 +246,16 @@ void Interest::Match(std::string_view subject, Matched& out) const {
   out.remote.erase(last, out.remote.end());
 }
 
+std::uint64_t Interest::Channels() const {
+  std::uint64_t channels = 0;
+  for (const auto& [session, counts] : session_channels_) {
+    for (const auto& [channel, count] : counts) {
+      channels |= channel < kChannels ? std::uint64_t{1} << channel : ~std::uint64_t{0};
+    }
+  }
+  return channels;
+}
+
 std::vector<SessionId> Interest::SessionsOnChannel(std::uint32_t channel) const {
   std::vector<SessionId> sessions;
   for (const auto& [session, channels] : session_channels_) {

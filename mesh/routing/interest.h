@@ -61,6 +61,8 @@ class Interest {
   // All local patterns, in order, with their hold-back. No changes may be left to take.
   std::vector<LocalChange> Snapshot() const;
   std::size_t local_subscriptions() const { return local_count_; }
+  // A bit for each channel with a local subscription that can match on it. Walks all sessions.
+  std::uint64_t Channels() const;
 
   // --- What linked peers want ---
   // False, and nothing is set, when the peer exceeds its bounds. `pattern` must be valid.

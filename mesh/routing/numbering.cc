@@ -7,6 +7,24 @@
 
 namespace peermesh::routing {
 
+void SparseNumbers::Insert(std::uint32_t channel, std::uint64_t first) {
+  if (used_ == nullptr) used_ = std::make_unique<Used>();
+  PM_CHECK(used_->numbers.size() <= kChannels);
+  used_->place[channel] = static_cast<std::uint8_t>(used_->numbers.size());
+  used_->numbers.push_back(first);
+}
+
+void Receipts::Origin::Set(std::uint32_t channel, std::uint64_t next) {
+  const std::uint64_t now = Next(channel);
+  PM_CHECK(next >= now);
+  if (next == now) return;
+  if (next == 1) {
+    begun |= std::uint64_t{1} << channel;
+  } else {
+    numbers.At(channel, now) = next;
+  }
+}
+
 bool Receipts::Begin(PeerId origin, std::uint64_t epoch) {
   const auto [it, fresh] = origins_.try_emplace(origin);
   if (!fresh && it->second.epoch == epoch) return true;
@@ -15,43 +33,43 @@ bool Receipts::Begin(PeerId origin, std::uint64_t epoch) {
   return false;
 }
 
-std::uint64_t& Receipts::Expected(PeerId origin, std::uint32_t channel) {
+Receipts::Origin& Receipts::Find(PeerId origin) {
   const auto it = origins_.find(origin);
   PM_CHECK(it != origins_.end());
-  PM_CHECK(channel < kChannels);
-  return it->second.expected[channel];
+  return it->second;
 }
 
 std::optional<Receipts::Hole> Receipts::Expect(PeerId origin, std::uint32_t channel,
                                                std::uint64_t first) {
   PM_CHECK(first > 0);
-  std::uint64_t& expected = Expected(origin, channel);
-  std::optional<Hole> hole;
-  if (expected != 0 && first > expected) hole = Hole{expected, first - 1};
-  if (first > expected) expected = first;
-  return hole;
+  Origin& state = Find(origin);
+  const std::uint64_t expected = state.Next(channel);
+  if (first <= expected) return std::nullopt;
+  state.Set(channel, first);
+  if (expected == 0) return std::nullopt;
+  return Hole{expected, first - 1};
 }
 
 std::optional<Receipts::Hole> Receipts::Lose(PeerId origin, std::uint32_t channel,
                                              std::uint64_t first, std::uint64_t next) {
   PM_CHECK(first > 0 && first <= next);
-  std::uint64_t& expected = Expected(origin, channel);
-  const std::uint64_t from = std::max(expected, first);
+  Origin& state = Find(origin);
+  const std::uint64_t from = std::max(state.Next(channel), first);
   if (from >= next) return std::nullopt;
-  expected = next;
+  state.Set(channel, next);
   return Hole{from, next - 1};
 }
 
 void Receipts::Settle(PeerId origin, std::uint32_t channel, std::uint64_t next) {
-  std::uint64_t& expected = Expected(origin, channel);
-  expected = std::max(expected, next);
+  Origin& state = Find(origin);
+  state.Set(channel, std::max(state.Next(channel), next));
 }
 
 std::uint64_t Receipts::Digest() const {
   peermesh::Digest digest;
   for (const auto& [origin, state] : origins_) {
     digest.Add(origin).Add(state.epoch);
-    for (const std::uint64_t expected : state.expected) digest.Add(expected);
+    for (std::uint32_t channel = 0; channel < kChannels; ++channel) digest.Add(state.Next(channel));
   }
   return digest.value();
 }

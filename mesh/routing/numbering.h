@@ -10,6 +10,9 @@
 // for as long as both processes live, and every link begins by saying: from there to here you have
 // it or it is lost.
 //
+// Most channels are never used, and a link knows three numbers of each: what was never more than 1
+// takes no room.
+//
 // Bounds: 64 words for each origin and each receiver, both at most kMaxPeers: 2 MiB each way. Not
 // thread-safe; owned by the node's turn.
 #ifndef PEERMESH_MESH_ROUTING_NUMBERING_H_
@@ -18,7 +21,9 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
+#include <vector>
 
 #include "mesh/base/check.h"
 #include "mesh/base/id.h"
@@ -26,31 +31,77 @@
 
 namespace peermesh::routing {
 
-// One number per channel: the next to give out, to account for, or to expect.
-class ChannelNumbers {
+// A number for each channel, of which few have one: 8 bytes, and when the first has, 100 and 8 for
+// each.
+class SparseNumbers {
  public:
-  ChannelNumbers() { next_.fill(1); }
-  std::uint64_t next(std::uint32_t channel) const {
+  SparseNumbers() = default;
+  SparseNumbers(SparseNumbers&&) = default;
+  SparseNumbers& operator=(SparseNumbers&&) = default;
+  SparseNumbers(const SparseNumbers& other)
+      : used_(other.used_ == nullptr ? nullptr : std::make_unique<Used>(*other.used_)) {}
+  SparseNumbers& operator=(const SparseNumbers& other) { return *this = SparseNumbers(other); }
+
+  // Null: none. Good until another channel gets its first.
+  const std::uint64_t* Find(std::uint32_t channel) const {
     PM_CHECK(channel < kChannels);
-    return next_[channel];
+    if (used_ == nullptr || used_->place[channel] == 0) return nullptr;
+    return &used_->numbers[used_->place[channel]];
   }
-  // Numbers never go back.
-  void Set(std::uint32_t channel, std::uint64_t next) {
-    PM_CHECK(channel < kChannels && next >= next_[channel]);
-    next_[channel] = next;
-  }
-  // Gives out the next number.
-  std::uint64_t Take(std::uint32_t channel) {
+  // The number of this channel: `first` if it had none.
+  std::uint64_t& At(std::uint32_t channel, std::uint64_t first) {
     PM_CHECK(channel < kChannels);
-    return next_[channel]++;
+    if (used_ == nullptr || used_->place[channel] == 0) Insert(channel, first);
+    return used_->numbers[used_->place[channel]];
   }
 
  private:
-  std::array<std::uint64_t, kChannels> next_;
+  struct Used {
+    std::array<std::uint8_t, kChannels> place{};  // 0: none
+    std::vector<std::uint64_t> numbers{0};        // the first one is nobody's
+  };
+  void Insert(std::uint32_t channel, std::uint64_t first);
+
+  std::unique_ptr<Used> used_;
+};
+static_assert(kChannels <= 64, "a bit for each channel");
+
+// One number per channel: the next to give out, to account for, or to expect.
+class ChannelNumbers {
+ public:
+  std::uint64_t next(std::uint32_t channel) const {
+    const std::uint64_t* const number = numbers_.Find(channel);
+    return number == nullptr ? 1 : *number;
+  }
+  // Numbers never go back.
+  void Set(std::uint32_t channel, std::uint64_t next) {
+    const std::uint64_t now = this->next(channel);
+    PM_CHECK(next >= now);
+    if (next != now) numbers_.At(channel, 1) = next;
+  }
+  // Gives out the next number.
+  std::uint64_t Take(std::uint32_t channel) { return numbers_.At(channel, 1)++; }
+
+ private:
+  SparseNumbers numbers_;
 };
 
 // What was received of each origin.
 class Receipts {
+  struct Origin {
+    std::uint64_t epoch = 0;
+    std::uint64_t begun = 0;  // a bit for each channel whose number is 1 and takes no room
+    SparseNumbers numbers;    // of the others
+
+    // What is expected. 0: no number of this channel was ever settled; the first run or mark sets
+    // it without a loss.
+    std::uint64_t Next(std::uint32_t channel) const {
+      const std::uint64_t* const number = numbers.Find(channel);
+      return number != nullptr ? *number : begun >> channel & 1;
+    }
+    void Set(std::uint32_t channel, std::uint64_t next);
+  };
+
  public:
   // A link to `origin` came up with this epoch. A new epoch starts over: what an earlier process
   // numbered is gone. Returns true if the epoch is the one already known.
@@ -68,24 +119,32 @@ class Receipts {
   // it.
   std::optional<Hole> Lose(PeerId origin, std::uint32_t channel, std::uint64_t first,
                            std::uint64_t next);
-  // Of one channel of one origin, for many numbers in a row. Not to be used after a Begin or
-  // Forget.
+  // Of one channel of one origin, for many numbers in a row. Not to be used after anything else was
+  // called.
   class Expectation {
    public:
     // True if `sequence` is new; moves the expectation behind it. False: seen before.
     bool Accept(std::uint64_t sequence) {
-      if (sequence < expected_) return false;
-      expected_ = sequence + 1;
+      if (expected_ == nullptr) expected_ = &origin_.numbers.At(channel_, origin_.Next(channel_));
+      if (sequence < *expected_) return false;
+      *expected_ = sequence + 1;
       return true;
     }
 
    private:
     friend class Receipts;
-    explicit Expectation(std::uint64_t& expected) : expected_(expected) {}
-    std::uint64_t& expected_;
+    Expectation(Origin& origin, std::uint32_t channel) : origin_(origin), channel_(channel) {}
+    Origin& origin_;
+    const std::uint32_t channel_;
+    std::uint64_t* expected_ = nullptr;  // of this channel, once something was accepted
   };
   Expectation Of(PeerId origin, std::uint32_t channel) {
-    return Expectation(Expected(origin, channel));
+    return Expectation(Find(origin), channel);
+  }
+  // What is expected next; 0 when nothing was ever settled.
+  std::uint64_t Next(PeerId origin, std::uint32_t channel) const {
+    const auto it = origins_.find(origin);
+    return it == origins_.end() ? 0 : it->second.Next(channel);
   }
   // Numbers before `next` are settled.
   void Settle(PeerId origin, std::uint32_t channel, std::uint64_t next);
@@ -97,12 +156,7 @@ class Receipts {
   std::uint64_t Digest() const;
 
  private:
-  struct Origin {
-    std::uint64_t epoch = 0;
-    // 0: no number of this channel was ever settled; the first run or mark sets it without a loss.
-    std::array<std::uint64_t, kChannels> expected{};
-  };
-  std::uint64_t& Expected(PeerId origin, std::uint32_t channel);
+  Origin& Find(PeerId origin);
   std::map<PeerId, Origin> origins_;
 };
 

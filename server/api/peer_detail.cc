@@ -21,10 +21,28 @@ v1::LinkDirection DirectionOf(const node::LinkView& link) {
 
 }  // namespace
 
+std::vector<PeerId> AccusersOf(const node::Node& node, const membership::PeerView& row) {
+  std::vector<PeerId> accusers;
+  const bool lost = row.state == membership::State::kSuspect ||
+                    row.state == membership::State::kDead ||
+                    row.state == membership::State::kUnreachable;
+  if (!lost || row.self) return accusers;
+  const auto detail = node.Detail(row.id);
+  if (!detail) return accusers;
+  for (const membership::Quorum::Voice& voice : detail->accusers) {
+    accusers.push_back(voice.observer);
+  }
+  return accusers;
+}
+
 v1::GetPeerResponse PeerResponse(const node::PeerDetail& detail,
                                  const std::map<PeerId, std::string>& names) {
   v1::GetPeerResponse response;
-  *response.mutable_peer() = wire::ToPeer(detail.row, driver::ToWall(detail.row.since));
+  std::vector<PeerId> accusers;
+  for (const membership::Quorum::Voice& voice : detail.accusers) {
+    accusers.push_back(voice.observer);
+  }
+  *response.mutable_peer() = wire::ToPeer(detail.row, driver::ToWall(detail.row.since), accusers);
   response.set_epoch(detail.row.epoch);
   for (const node::LinkView& link : detail.links) {
     v1::PeerLink& out = *response.add_links();
@@ -40,11 +58,19 @@ v1::GetPeerResponse PeerResponse(const node::PeerDetail& detail,
   response.set_patterns(static_cast<std::uint32_t>(detail.patterns));
   response.set_interest_confirmed(detail.interest_confirmed);
   response.set_queued_bytes(detail.queued_bytes);
-  for (const PeerId& id : detail.linked_to) {
-    v1::PeerReference& out = *response.add_linked_to();
+  const auto refer = [&](const PeerId& id, v1::PeerReference& out) {
     out.set_id(id.ToText());
     if (const auto name = names.find(id); name != names.end()) out.set_name(name->second);
+  };
+  for (const PeerId& id : detail.linked_to) refer(id, *response.add_linked_to());
+  for (const membership::Quorum::Voice& voice : detail.accusers) {
+    v1::PeerAccuser& out = *response.add_accusers();
+    refer(voice.observer, *out.mutable_peer());
+    out.set_reason(membership::ToString(voice.reason));
+    Set(driver::ToWall(voice.since), *out.mutable_since());
+    out.set_counts(voice.counts);
   }
+  response.set_neighbor(detail.neighbor);
   return response;
 }
 

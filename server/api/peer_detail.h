@@ -4,11 +4,15 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "mesh/node/node.h"
 #include "peermesh/v1/peers.pb.h"
 
 namespace peermesh::api {
+
+// Who says that the peer is gone: as far as its state calls for an explanation.
+std::vector<PeerId> AccusersOf(const node::Node& node, const membership::PeerView& row);
 
 // `names` of the peers of the table, as far as they are known.
 v1::GetPeerResponse PeerResponse(const node::PeerDetail& detail,

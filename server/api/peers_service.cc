@@ -18,7 +18,9 @@ namespace {
 
 using membership::PeerView;
 
-v1::Peer ToProto(const PeerView& row) { return wire::ToPeer(row, driver::ToWall(row.since)); }
+v1::Peer ToProto(const PeerView& row, const std::vector<PeerId>& accusers) {
+  return wire::ToPeer(row, driver::ToWall(row.since), accusers);
+}
 
 bool Passes(const v1::PeerFilter& filter, const PeerView& row) {
   const auto state = static_cast<int>(row.state);
@@ -71,7 +73,9 @@ class PeersService::ListCall final : public link::StreamHandler,
       Sort(rows);
       v1::ListPeersResponse response;
       for (const PeerView& row : rows) {
-        if (Passes(self->request_.filter(), row)) *response.add_peers() = ToProto(row);
+        if (Passes(self->request_.filter(), row)) {
+          *response.add_peers() = ToProto(row, AccusersOf(node, row));
+        }
       }
       self->stream_->Reply(response.SerializeAsString());
     });
@@ -242,8 +246,13 @@ class PeersService::Watch final : public link::StreamHandler,
     resumed_ = since && Replay(*since);
     if (!resumed_) {
       reset_ = !first || !request.resume_token().empty();
-      snapshot_ = node.Peers();
-      Sort(snapshot_);
+      std::vector<PeerView> rows = node.Peers();
+      Sort(rows);
+      snapshot_.clear();
+      for (PeerView& row : rows) {
+        std::vector<PeerId> accusers = AccusersOf(node, row);
+        snapshot_.push_back({0, std::move(row), false, std::move(accusers)});
+      }
     }
     synced_due_ = true;
     number_ = service_.LastChange();
@@ -272,9 +281,8 @@ class PeersService::Watch final : public link::StreamHandler,
     if (writing_ || ended_) return;
     v1::WatchPeersResponse response;
     if (std::exchange(reset_, false)) response.set_reset(true);
-    for (const PeerView& row : std::exchange(snapshot_, {})) Add(response, row, false);
-    for (const auto& [id, change] : std::exchange(pending_, {}))
-      Add(response, change.peer, change.removed);
+    for (const LoggedChange& row : std::exchange(snapshot_, {})) Add(response, row);
+    for (const auto& [id, change] : std::exchange(pending_, {})) Add(response, change);
     if (std::exchange(synced_due_, false)) response.set_synced(true);
     if (response.events_size() == 0 && !response.reset() && !response.synced()) {
       if (!finish_) return;
@@ -289,15 +297,15 @@ class PeersService::Watch final : public link::StreamHandler,
     stream_->Write(response.SerializeAsString());
   }
 
-  void Add(v1::WatchPeersResponse& response, const PeerView& row, bool removed) {
-    const bool visible = !removed && Passes(filter_, row);
-    const auto known = held_.try_emplace(row.id, resumed_).first;
+  void Add(v1::WatchPeersResponse& response, const LoggedChange& change) {
+    const bool visible = !change.removed && Passes(filter_, change.peer);
+    const auto known = held_.try_emplace(change.peer.id, resumed_).first;
     const bool held = std::exchange(known->second, visible);
-    if (removed) held_.erase(known);
+    if (change.removed) held_.erase(known);
     if (!visible && !held) return;
     v1::PeerEvent* event = response.add_events();
     event->set_type(visible ? v1::PEER_EVENT_TYPE_UPSERTED : v1::PEER_EVENT_TYPE_REMOVED);
-    *event->mutable_peer() = ToProto(row);
+    *event->mutable_peer() = ToProto(change.peer, change.accusers);
   }
 
   PeersService& service_;
@@ -310,7 +318,7 @@ class PeersService::Watch final : public link::StreamHandler,
   bool resumed_ = false;  // the caller may hold rows that this watch has not shown
   bool ended_ = false, writing_ = false, reset_ = false, synced_due_ = false;
   v1::PeerFilter filter_;
-  std::vector<PeerView> snapshot_;
+  std::vector<LoggedChange> snapshot_;
   std::map<PeerId, LoggedChange> pending_;  // the latest of each peer
   std::map<PeerId, bool> held_;             // whether the caller holds the row
   std::uint64_t number_ = 0;
@@ -348,11 +356,27 @@ void PeersService::Take(const std::shared_ptr<link::Stream>& stream) {
 }
 
 void PeersService::Perform(const node::PeerChanged& wish) {
+  const membership::State state = wish.peer.state;
+  const bool explained =
+      wish.removed || state == membership::State::kAlive || state == membership::State::kLeft;
+  if (explained && unexplained_.empty()) return Tell({0, wish.peer, wish.removed, {}});
+  const bool asked = !unexplained_.empty();
+  unexplained_.push_back({0, wish.peer, wish.removed, {}});
+  if (!asked) look_([this](const node::Node& node) { Explain(node); });
+}
+
+void PeersService::Explain(const node::Node& node) {
+  for (LoggedChange& change : std::exchange(unexplained_, {})) {
+    if (!change.removed) change.accusers = AccusersOf(node, change.peer);
+    Tell(std::move(change));
+  }
+}
+
+void PeersService::Tell(LoggedChange change) {
   std::vector<std::shared_ptr<Watch>> watches;
-  LoggedChange change;
   {
     const std::lock_guard lock(mutex_);
-    change = {++last_change_, wish.peer, wish.removed};
+    change.number = ++last_change_;
     log_.push_back(change);
     if (log_.size() > kLoggedChanges) log_.pop_front();
     for (const auto& [key, watch] : watches_) watches.push_back(watch);

@@ -6,6 +6,9 @@
 // is in the log of kLoggedChanges. What a caller that resumes holds is not known here, so it may be
 // told to remove a row that it does not hold, and is never left with one that is gone.
 //
+// A change to a state that accuses somebody is shown with who says so, which only the node knows:
+// it is looked up in the next turn, and later changes wait behind it.
+//
 // A ping waits for the node's answer, which comes within kPingTimeout (mesh/node/bounds.h) and so
 // bounds what waits here.
 //
@@ -51,6 +54,7 @@ class PeersService {
     std::uint64_t number = 0;
     membership::PeerView peer;
     bool removed = false;
+    std::vector<PeerId> accusers;
   };
 
  private:
@@ -60,6 +64,8 @@ class PeersService {
   class Watch;
   void Drop(Watch* watch);
   std::uint64_t LastChange() const;
+  void Explain(const node::Node& node);
+  void Tell(LoggedChange change);
 
   const std::function<void(std::function<void(const node::Node&)>)> look_;
   const std::function<void(node::Input)> post_;
@@ -68,6 +74,7 @@ class PeersService {
   mutable std::mutex mutex_;
   std::map<Watch*, std::shared_ptr<Watch>> watches_;
   std::deque<LoggedChange> log_;
+  std::vector<LoggedChange> unexplained_;  // of one turn; touched within turns only
   std::uint64_t last_change_ = 0;
   std::map<RequestId, std::shared_ptr<link::Stream>> pings_;  // unanswered
   std::uint64_t next_ping_ = 1;

@@ -54,6 +54,8 @@ class World {
   virtual void Perform(node::Note wish) = 0;
   virtual void Perform(node::Drained wish) = 0;
   virtual void Perform(node::Pinged wish) = 0;
+  virtual void Perform(node::SignPiece wish) = 0;
+  virtual void Perform(node::SignStatement wish) = 0;
 };
 
 class Driver {

@@ -75,7 +75,15 @@ void serialize(A& a, CloseSession& x) {
 }
 template <class A>
 void serialize(A& a, SignRecord& x) {
-  a(x.incarnation);
+  a(x.incarnation, x.channels, x.observers, x.published);
+}
+template <class A>
+void serialize(A& a, SignPiece& x) {
+  a(x.piece);
+}
+template <class A>
+void serialize(A& a, SignStatement& x) {
+  a(x.statement);
 }
 template <class A>
 void serialize(A& a, Persist& x) {

@@ -41,6 +41,12 @@ class ClientStream final : public Stream {
     return tls::RemoteIdentity(*context);
   }
 
+  absl::StatusOr<identity::Certificate> RemoteCertificate() const override {
+    const auto context = context_->auth_context();
+    if (context == nullptr) return absl::UnauthenticatedError("the connection was never made");
+    return tls::RemoteCertificate(*context);
+  }
+
   std::string RemoteAddress() const override {
     const std::lock_guard lock(drop_mutex_);
     return context_ == nullptr ? "" : context_->peer();

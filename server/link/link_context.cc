@@ -7,7 +7,7 @@
 #include "mesh/base/check.h"
 #include "server/link/peer_link.h"
 #include "server/tls/credentials.h"
-#include "server/wire/control.h"
+#include "server/wire/data.h"
 
 namespace peermesh::link {
 
@@ -22,32 +22,6 @@ LinkContext::LinkContext(LinksConfig config, tls::Credentials& credentials, Queu
 LinkStats LinkContext::stats() const {
   const std::lock_guard lock(stats_mutex_);
   return stats_;
-}
-
-LinkContext::Verification LinkContext::Verify(std::vector<std::string> encoded) {
-  const WallTime now = config_.wall();
-  Verification result;
-  for (std::string& bytes : encoded) {
-    {
-      const std::lock_guard lock(records_mutex_);
-      const auto known = records_.find(bytes);
-      if (known != records_.end() && known->second.certificate_expiry > now) {
-        result.good.records.push_back(known->second);
-        continue;
-      }
-    }
-    ++result.checked;
-    wire::RecordVerdict verdict = wire::DecodeSignedRecord(bytes, credentials_.bundle(), now);
-    if (!verdict.ok()) {
-      Count([](LinkStats& stats) { ++stats.records_dropped; });
-      continue;
-    }
-    const std::lock_guard lock(records_mutex_);
-    if (records_.size() >= kMaxRecordsKnown) records_.clear();
-    records_.insert_or_assign(std::move(bytes), verdict.record());
-    result.good.records.push_back(std::move(verdict.record()));
-  }
-  return result;
 }
 
 std::shared_ptr<PeerLink> LinkContext::Add(const std::optional<PeerId>& remote, Queue& queue,

@@ -17,6 +17,7 @@
 #include "mesh/base/id.h"
 #include "mesh/identity/identity.h"
 #include "server/link/links.h"
+#include "server/link/signatures.h"
 
 namespace peermesh::link {
 
@@ -24,10 +25,6 @@ class PeerLink;
 
 inline constexpr char kControlMethod[] = "/peermesh.link.v1.LinkService/Control";
 inline constexpr char kDataMethod[] = "/peermesh.link.v1.LinkService/Data";
-
-// Every new link brings the records of the whole mesh, 0.4 ms each to verify and nearly all known.
-// A full mesh has 32; each newer record of a peer is one more until all are forgotten.
-inline constexpr std::size_t kMaxRecordsKnown = 256;
 
 class LinkContext {
  public:
@@ -48,12 +45,27 @@ class LinkContext {
   // Delivers one fact.
   void Post(node::Input input) { post_(std::move(input)); }
 
+  Signatures& signatures() { return signatures_; }
+
   // Those that verify; what was verified before is not verified again. Counts the others.
   struct Verification {
     node::PeerRecords good;
     std::uint64_t checked = 0;  // signatures that had to be looked at
   };
   Verification Verify(std::vector<std::string> encoded);
+  // Likewise. `forged`: one did not hold, and whoever sent it must have known.
+  struct StatementsVerification {
+    node::Statements good;
+    std::uint64_t checked = 0;
+    bool forged = false;
+  };
+  StatementsVerification VerifyStatements(const std::vector<std::string>& encoded);
+  // Whether it is believed; counts it.
+  std::optional<SignedRefusal> Verify(const node::Relayed& relayed);
+
+  // Signed with our key.
+  broadcast::PieceRef Sign(broadcast::Piece piece);
+  membership::StatementRef Sign(membership::Statement statement);
 
   // A link that begins; it is kept until Remove. Null once stopping, or when there are too many
   // (`remote`: of one peer; unset for dials).
@@ -87,6 +99,7 @@ class LinkContext {
 
  private:
   void Busy(std::size_t& what, int change);
+  std::optional<SignedRefusal> Judge(const Signatures::Check& check);
 
   const LinksConfig config_;
   tls::Credentials& credentials_;
@@ -97,8 +110,7 @@ class LinkContext {
   mutable std::mutex stats_mutex_;
   LinkStats stats_;
 
-  std::mutex records_mutex_;
-  std::unordered_map<std::string, node::PeerRecord> records_;  // at most kMaxRecordsKnown
+  Signatures signatures_;
 
   mutable std::mutex mutex_;
   std::condition_variable idle_;

@@ -51,7 +51,8 @@ void LinkSide::OnMessage(std::shared_ptr<const std::string> bytes) {
 
 void LinkSide::ShowToken(const std::shared_ptr<const std::string>& bytes) {
   const auto received = wire::DecodeData(bytes);
-  if (!received.ok() || !received->hello || !received->frame.runs.empty() || received->frame.end) {
+  if (!received.ok() || !received->hello || !received->frame.runs.empty() ||
+      !received->frame.relayed.empty() || received->frame.end) {
     return Refuse(HandshakeFault::kNotAHello);
   }
   const auto link = context_->TakeToken(*received->hello);

@@ -126,6 +126,20 @@ void Links::Perform(node::Close close) {
   if (const auto link = impl_->context->Find(close.link)) link->Close();
 }
 
+std::optional<membership::RecordRef> Links::Verify(const std::string& encoded) {
+  auto verified = impl_->context->Verify({encoded});
+  if (verified.good.records.empty()) return std::nullopt;
+  return std::move(verified.good.records.front());
+}
+
+broadcast::PieceRef Links::Sign(broadcast::Piece piece) {
+  return impl_->context->Sign(std::move(piece));
+}
+
+membership::StatementRef Links::Sign(membership::Statement statement) {
+  return impl_->context->Sign(std::move(statement));
+}
+
 void Links::CutExpired(WallTime now) {
   for (const auto& link : impl_->context->All()) link->CutIfExpired(now);
 }

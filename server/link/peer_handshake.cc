@@ -113,6 +113,10 @@ void PeerLink::OnHello(const std::string& bytes) {
                                 : DialFailure::kRejected);
   }
   owner_.Describe(OwnerLabel(*remote));
+  // What it signs may come before its record does.
+  if (const auto certificate = control->RemoteCertificate(); certificate.ok()) {
+    context_->signatures().Learn(remote->id, certificate->spki(), remote->not_after);
+  }
   const std::string token = inbound() ? context_->NewToken(shared_from_this()) : hello->link_token;
   {
     const std::lock_guard lock(mutex_);
@@ -161,7 +165,7 @@ std::optional<HandshakeFault> PeerLink::Join(const std::shared_ptr<Stream>& stre
 void PeerLink::OnDataHello(const std::shared_ptr<const std::string>& bytes) {
   const auto received = wire::DecodeData(bytes);
   if (!received.ok() || !received->hello || !received->hello->empty() ||
-      !received->frame.runs.empty() || received->frame.end) {
+      !received->frame.runs.empty() || !received->frame.relayed.empty() || received->frame.end) {
     return Fail(HandshakeFault::kNotAHello, DialFailure::kRejected);
   }
   {

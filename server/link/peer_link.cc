@@ -7,6 +7,8 @@
 #include "server/link/dial_failure.h"
 #include "server/link/kinds.h"
 #include "server/tls/credentials.h"
+#include "server/wire/data.h"
+#include "server/wire/splice.h"
 
 namespace peermesh::link {
 
@@ -57,7 +59,9 @@ std::shared_ptr<Stream> PeerLink::StreamOf(Lane lane) {
 
 void PeerLink::Perform(node::SendControl send) {
   std::string bytes = wire::EncodeControl(send.frame);
+  const auto* statements = std::get_if<node::Statements>(&send.frame);
   context_->Count([&](LinkStats& stats) {
+    if (statements != nullptr) stats.statements_out += statements->statements.size();
     ++stats.control.frames_out;
     stats.control.bytes_out += bytes.size();
   });
@@ -66,7 +70,13 @@ void PeerLink::Perform(node::SendControl send) {
 
 void PeerLink::Perform(node::SendData send) {
   wire::Pieces pieces = wire::EncodeData(send.frame);
+  std::uint64_t relayed_bytes = 0;
+  for (const node::Relayed& relayed : send.frame.relayed) {
+    relayed_bytes += wire::RecordBytes(*relayed.piece->batch, relayed.piece->rows);
+  }
   context_->Count([&](LinkStats& stats) {
+    stats.relayed_out += send.frame.relayed.size();
+    stats.relayed_bytes_out += relayed_bytes;
     ++stats.data.frames_out;
     stats.data.bytes_out += pieces.size();
   });
@@ -180,6 +190,11 @@ void PeerLink::OnControlFrame(const std::string& bytes) {
     auto [good, checked] = context_->Verify(std::move(records->records));
     return Emit(node::ControlIn{id_, std::move(good)}, 1 + kFramesPerRecord * checked);
   }
+  if (auto* statements = std::get_if<wire::EncodedStatements>(&*received)) {
+    auto [good, checked, forged] = context_->VerifyStatements(statements->statements);
+    if (forged) return Down(DownReason::kProtocol);
+    return Emit(node::ControlIn{id_, std::move(good)}, 1 + kFramesPerStatement * checked);
+  }
   Emit(node::ControlIn{id_, std::move(std::get<node::ControlFrame>(*received))}, 1);
 }
 
@@ -206,7 +221,29 @@ void PeerLink::OnDataFrame(const std::shared_ptr<const std::string>& bytes) {
     context_->Count([](LinkStats& stats) { ++stats.bad_frames; });
     return Down(DownReason::kProtocol);
   }
-  Emit(node::DataIn{id_, std::move(received->frame)});
+  if (received->frame.relayed.empty()) {
+    return Emit(node::DataIn{id_, std::move(received->frame)});
+  }
+  CheckRelayed(std::make_shared<node::DataFrame>(std::move(received->frame)), 0);
+}
+
+void PeerLink::CheckRelayed(std::shared_ptr<node::DataFrame> frame, std::size_t from) {
+  std::vector<node::Relayed>& relayed = frame->relayed;
+  const std::size_t to = std::min(relayed.size(), from + kPiecesAtOnce);
+  for (std::size_t i = from; i < to; ++i) {
+    const auto refusal = context_->Verify(relayed[i]);
+    if (refusal == SignedRefusal::kForged) return Down(DownReason::kProtocol);
+    if (refusal) relayed[i].piece = nullptr;
+  }
+  if (to < relayed.size()) {
+    // Nothing more is read until the node has had this frame. A queue that is stopping drops it.
+    StreamOf(Lane::kData)->queue().Post([self = shared_from_this(), frame, to] {
+      if (self->phase() != Phase::kDown) self->CheckRelayed(frame, to);
+    });
+    return;
+  }
+  std::erase_if(relayed, [](const node::Relayed& one) { return one.piece == nullptr; });
+  Emit(node::DataIn{id_, std::move(*frame)});
 }
 
 void PeerLink::OnWritten(Lane lane) {

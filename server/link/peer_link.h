@@ -105,6 +105,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   bool handshaking() const { return phase_ == Phase::kHello || phase_ == Phase::kJoin; }  // locked
   void OnControlFrame(const std::string& bytes);
   void OnDataFrame(const std::shared_ptr<const std::string>& bytes);
+  // Drops pieces that are not to be believed, from this one on, and passes the frame on.
+  void CheckRelayed(std::shared_ptr<node::DataFrame> frame, std::size_t from);
   void OnHandshakeClosed(const Closed& closed);
   void Send(node::Lane lane, wire::Pieces pieces);
   void EndSending(const std::shared_ptr<Stream>& stream);

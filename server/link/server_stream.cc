@@ -52,6 +52,10 @@ absl::StatusOr<identity::Identity> ServerStream::RemoteIdentity() const {
   return tls::RemoteIdentity(*call_->context.auth_context());
 }
 
+absl::StatusOr<identity::Certificate> ServerStream::RemoteCertificate() const {
+  return tls::RemoteCertificate(*call_->context.auth_context());
+}
+
 void ServerStream::StartRead() { call_->stream.Read(&call_->incoming, TagOf(Op::kRead)); }
 
 void ServerStream::StartWrite(wire::Pieces pieces) {

@@ -34,6 +34,7 @@ class ServerStream final : public Stream {
   void RefuseUnlessTaken();
 
   absl::StatusOr<identity::Identity> RemoteIdentity() const override;
+  absl::StatusOr<identity::Certificate> RemoteCertificate() const override;
   std::string RemoteAddress() const override { return info_.peer; }
 
  private:

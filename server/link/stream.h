@@ -35,6 +35,7 @@
 
 #include "absl/status/statusor.h"
 #include "mesh/base/time.h"
+#include "mesh/identity/certificate.h"
 #include "mesh/identity/identity.h"
 #include "metrics/ledger/handle.h"
 #include "metrics/ledger/scope.h"
@@ -119,6 +120,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   bool server() const { return server_; }
   // Who is at the other end. On the calling side only once a message or the end has come.
   virtual absl::StatusOr<identity::Identity> RemoteIdentity() const = 0;
+  // The certificate that says so; likewise.
+  virtual absl::StatusOr<identity::Certificate> RemoteCertificate() const = 0;
   // Where the connection leads, as a gRPC target. On the calling side as above.
   virtual std::string RemoteAddress() const = 0;
 

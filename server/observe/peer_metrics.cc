@@ -141,7 +141,9 @@ void PeerMetrics::CollectNode(const node::Node& node, metrics::Page& page) const
       .Add(static_cast<double>(census.patterns));
   page.Gauge("peermesh_queue_bytes", "Bytes waiting to be written.")
       .Add({{"queue", "links"}}, static_cast<double>(census.link_queue_bytes))
-      .Add({{"queue", "sessions"}}, static_cast<double>(census.session_queue_bytes));
+      .Add({{"queue", "sessions"}}, static_cast<double>(census.session_queue_bytes))
+      .Add({{"queue", "broadcasts"}}, static_cast<double>(census.relay_queue_bytes));
+  CollectLargeMesh(stats, census, page);
 
   std::array<double, 6> states{};
   std::vector<std::uint64_t> buckets(std::size(kRoundTripBounds) + 1);
@@ -214,6 +216,35 @@ void PeerMetrics::CollectConnections(metrics::Page& page) const {
       .Add(static_cast<double>(sources_.applications->bad_requests()));
 }
 
+// Beyond the full mesh.
+void PeerMetrics::CollectLargeMesh(const node::Stats& stats, const node::Census& census,
+                                   metrics::Page& page) {
+  page.Gauge("peermesh_overlay_active", "1 when the mesh is too large for a link to every peer.")
+      .Add(census.large ? 1.0 : 0.0);
+  page.Gauge("peermesh_overlay_neighbors", "Peers over whose links everything is broadcast.")
+      .Add(static_cast<double>(census.neighbors));
+  page.Gauge("peermesh_overlay_candidates", "Peers to take as neighbours when one is lost.")
+      .Add(static_cast<double>(census.passive));
+  page.Gauge("peermesh_broadcast_cache_bytes", "Batches kept for neighbours that ask for them.")
+      .Add(static_cast<double>(census.cached_bytes));
+  page.Gauge("peermesh_broadcast_waiting_bytes", "Batches that wait for one before them.")
+      .Add(static_cast<double>(census.waiting_bytes));
+  page.Counter("peermesh_broadcast_batches_total", "Batches from neighbours.")
+      .Add({{"event", "received"}}, static_cast<double>(stats.broadcast.pieces))
+      .Add({{"event", "duplicate"}}, static_cast<double>(stats.broadcast.duplicates))
+      .Add({{"event", "late"}}, static_cast<double>(stats.broadcast.late));
+  page.Counter("peermesh_broadcast_repairs_total", "Batches asked for that had not come.")
+      .Add({{"event", "asked"}}, static_cast<double>(stats.broadcast.grafts_sent))
+      .Add({{"event", "served"}}, static_cast<double>(stats.broadcast.grafts_served))
+      .Add({{"event", "unserved"}}, static_cast<double>(stats.broadcast.grafts_unserved));
+  page.Counter("peermesh_voices_total", "Voices on who is gone.")
+      .Add({{"event", "made"}}, static_cast<double>(stats.statements_made))
+      .Add({{"event", "heard"}}, static_cast<double>(stats.statements_heard))
+      .Add({{"event", "refuted"}}, static_cast<double>(stats.refutations));
+  page.Counter("peermesh_tables_compared_total", "Times two member tables were found to differ.")
+      .Add(static_cast<double>(stats.tables_compared));
+}
+
 void PeerMetrics::CollectLinks(metrics::Page& page) const {
   const link::LinkStats stats = sources_.links->stats();
   page.Gauge("peermesh_links", "Links that are up.")
@@ -255,6 +286,34 @@ void PeerMetrics::CollectLinks(metrics::Page& page) const {
   page.Counter("peermesh_links_expired_total",
                "Links ended because a certificate of either side had run out.")
       .Add(static_cast<double>(stats.expired));
+  page.Counter("peermesh_relayed_batches_total",
+               "Batches of broadcasts on links, whoever published them.")
+      .Add({{"direction", "in"}}, static_cast<double>(stats.relayed_in))
+      .Add({{"direction", "out"}}, static_cast<double>(stats.relayed_out));
+  page.Counter("peermesh_relayed_bytes_total", "Encoded size of the messages in these batches.")
+      .Add({{"direction", "in"}}, static_cast<double>(stats.relayed_bytes_in))
+      .Add({{"direction", "out"}}, static_cast<double>(stats.relayed_bytes_out));
+  page.Counter("peermesh_statements_total", "Signed statements about other peers on links.")
+      .Add({{"direction", "in"}}, static_cast<double>(stats.statements_in))
+      .Add({{"direction", "out"}}, static_cast<double>(stats.statements_out));
+  auto dropped = page.Counter(
+      "peermesh_signed_refused_total",
+      "What came signed over a link and was dropped: our own (came_back), of a peer whose key is "
+      "not known or whose certificate has run out (unverifiable), by a signature that does not "
+      "hold, which ended the link (forged), or not understood (malformed).");
+  for (std::size_t i = 0; i < link::kSignedRefusalCount; ++i) {
+    const char* reason = link::ToString(static_cast<link::SignedRefusal>(i));
+    dropped.Add({{"kind", "batch"}, {"reason", reason}},
+                static_cast<double>(stats.relayed_refused[i]));
+    dropped.Add({{"kind", "statement"}, {"reason", reason}},
+                static_cast<double>(stats.statements_refused[i]));
+  }
+  page.Counter("peermesh_signatures_total",
+               "Signatures of batches and statements: made here, checked, or known to hold from "
+               "another link (remembered).")
+      .Add({{"event", "made"}}, static_cast<double>(stats.signatures_made))
+      .Add({{"event", "checked"}}, static_cast<double>(stats.signatures_checked))
+      .Add({{"event", "remembered"}}, static_cast<double>(stats.signatures_remembered));
   page.Counter("peermesh_peer_records_refused_total",
                "Signed records of peers that did not verify.")
       .Add(static_cast<double>(stats.records_dropped));

@@ -34,7 +34,7 @@
 #include "server/store/peer_store.h"
 #include "server/tls/credentials.h"
 #include "server/wire/api.h"
-#include "server/wire/control.h"
+#include "server/wire/signed_record.h"
 
 namespace peermesh {
 namespace {
@@ -86,6 +86,12 @@ class Peer::Impl final : public driver::World {
   void Perform(node::Subscribed wish) override { applications_->Perform(std::move(wish)); }
   void Perform(node::CloseSession wish) override { applications_->Perform(wish); }
   void Perform(node::SignRecord wish) override;
+  void Perform(node::SignPiece wish) override {
+    driver_->Post(node::PieceSigned{links_->Sign(std::move(wish.piece))});
+  }
+  void Perform(node::SignStatement wish) override {
+    driver_->Post(node::StatementSigned{links_->Sign(std::move(wish.statement))});
+  }
   void Perform(node::Persist wish) override {
     store_->Remember(wish.record.id, std::move(wish.record.encoded));
   }
@@ -233,10 +239,8 @@ absl::Status Peer::Impl::StartNode() {
   for (const auto& [peer, encoded] : store_->remembered()) {
     // What no longer verifies (expired, another CA) is no record any more; the mesh has a newer
     // one.
-    const auto record =
-        wire::DecodeSignedRecord(encoded, credentials_->bundle(), driver::WallNow());
-    if (record.ok()) {
-      config.remembered.push_back(std::move(record.record()));
+    if (const auto record = links_->Verify(encoded)) {
+      config.remembered.push_back(*record);
     } else {
       store_->Forget(peer);
     }
@@ -388,6 +392,9 @@ void Peer::Impl::Perform(node::SignRecord wish) {
   record.metrics_address = AdvertisedMetrics(facts_.metrics, facts_.advertised);
   record.software = PEERMESH_VERSION;
   record.epoch = epoch_;
+  record.channels = wish.channels;
+  record.observers = std::move(wish.observers);
+  record.published = wish.published;
   record.certificate_expiry = self.not_after;
   const std::string body = wire::EncodeRecordBody(record);
   record.encoded = wire::EncodeSignedRecord(

@@ -99,7 +99,10 @@ std::string EncodePublishRefused(std::uint64_t publish_id, const RpcError& error
 std::string EncodePong(std::uint64_t ping);
 
 // A row of the peer table. `since` is `row.since` by the wall clock.
-v1::Peer ToPeer(const membership::PeerView& row, WallTime since);
+// At most kMaxAccusersNamed of the accusers are named: enough to act on.
+inline constexpr std::size_t kMaxAccusersNamed = 16;
+v1::Peer ToPeer(const membership::PeerView& row, WallTime since,
+                const std::vector<PeerId>& accusers = {});
 
 }  // namespace peermesh::wire
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 
 #include "mesh/base/check.h"
@@ -104,7 +105,8 @@ std::string EncodePong(std::uint64_t ping) {
   return response.SerializeAsString();
 }
 
-v1::Peer ToPeer(const membership::PeerView& row, WallTime since) {
+v1::Peer ToPeer(const membership::PeerView& row, WallTime since,
+                const std::vector<PeerId>& accusers) {
   v1::Peer peer;
   peer.set_id(row.id.ToText());
   peer.set_name(row.name);
@@ -123,6 +125,9 @@ v1::Peer ToPeer(const membership::PeerView& row, WallTime since) {
   peer.set_incarnation(row.incarnation);
   peer.set_metrics_address(row.metrics_address);
   peer.set_self(row.self);
+  for (std::size_t i = 0; i < std::min(accusers.size(), kMaxAccusersNamed); ++i) {
+    peer.add_accusers(accusers[i].ToText());
+  }
   return peer;
 }
 

@@ -8,6 +8,7 @@
 #include "mesh/identity/token.h"
 #include "mesh/routing/subject.h"
 #include "peermesh/link/v1/link.pb.h"
+#include "server/wire/frames.h"
 
 namespace peermesh::wire {
 namespace {
@@ -47,6 +48,7 @@ Rule From(const pb::Heartbeat& in, ReceivedControl& out) {
   heartbeat.interest_generation = in.interest_generation();
   heartbeat.interest_hash = in.interest_hash();
   heartbeat.asks = in.asks();
+  heartbeat.table_hash = in.table_hash();
   out = node::ControlFrame(heartbeat);
   return Rule::kNone;
 }
@@ -87,37 +89,25 @@ Rule From(const pb::InterestDelta& in, ReceivedControl& out) {
   return Rule::kNone;
 }
 
-Rule From(const pb::PeerRecords& in, ReceivedControl& out) {
-  if (in.records_size() > static_cast<int>(kMaxRecordsPerFrame)) return Rule::kValue;
-  EncodedRecords records;
-  for (const pb::SignedPeerRecord& record : in.records()) {
-    records.records.push_back(record.SerializeAsString());
-  }
-  out = std::move(records);
-  return Rule::kNone;
-}
-
-Rule From(const pb::PeerStates& in, ReceivedControl& out) {
-  node::PeerStates states;
-  states.beliefs.reserve(static_cast<std::size_t>(in.beliefs_size()));
-  for (const pb::PeerBelief& belief : in.beliefs()) {
-    const auto id = PeerId::FromBytes(belief.peer_id());
-    if (!id) return Rule::kPeerId;
-    states.beliefs.push_back({*id, belief.incarnation(), belief.linked(), belief.left()});
-  }
-  out = node::ControlFrame(std::move(states));
-  return Rule::kNone;
-}
-
 Rule From(const pb::Goodbye& in, ReceivedControl& out) {
   // A reason of a later version closes the link in order all the same.
   const bool known =
-      in.reason() >= pb::GOODBYE_REASON_LEAVING && in.reason() <= pb::GOODBYE_REASON_MISBEHAVED;
+      in.reason() >= pb::GOODBYE_REASON_LEAVING && in.reason() <= pb::GOODBYE_REASON_SURPLUS;
   node::Goodbye goodbye;
   goodbye.reason =
       known ? static_cast<node::GoodbyeReason>(in.reason()) : node::GoodbyeReason::kDuplicate;
-  out = node::ControlFrame(goodbye);
-  return Rule::kNone;
+  const Rule rule = FromIds(in.candidates(), overlay::kMostCandidates, goodbye.candidates);
+  out = node::ControlFrame(std::move(goodbye));
+  return rule;
+}
+
+template <class Message>
+Rule Wrap(Rule (*from)(const pb::ControlFrame&, Message&), const pb::ControlFrame& in,
+          ReceivedControl& out) {
+  Message message;
+  const Rule rule = from(in, message);
+  out = node::ControlFrame(std::move(message));
+  return rule;
 }
 
 Rule From(const pb::ControlFrame& in, ReceivedControl& out) {
@@ -132,12 +122,27 @@ Rule From(const pb::ControlFrame& in, ReceivedControl& out) {
     case pb::ControlFrame::kInterestRequest:
       out = node::ControlFrame(node::InterestRequest{});
       return Rule::kNone;
-    case pb::ControlFrame::kPeerRecords: return From(in.peer_records(), out);
-    case pb::ControlFrame::kPeerStates: return From(in.peer_states(), out);
+    case pb::ControlFrame::kPeerRecords:
+    case pb::ControlFrame::kPeerStates:
+    case pb::ControlFrame::kStatements:
+    case pb::ControlFrame::kTableHashes:
+    case pb::ControlFrame::kTableRows:
+    case pb::ControlFrame::kRecordsWanted: return FromTable(in, out);
     case pb::ControlFrame::kGoodbye: return From(in.goodbye(), out);
     case pb::ControlFrame::kLinkReady:
       out = node::ControlFrame(node::LinkReady{});
       return Rule::kNone;
+    case pb::ControlFrame::kJoin:
+    case pb::ControlFrame::kForwardJoin:
+    case pb::ControlFrame::kNeighbor:
+    case pb::ControlFrame::kNeighborReply:
+    case pb::ControlFrame::kDisconnect:
+    case pb::ControlFrame::kShuffle:
+    case pb::ControlFrame::kShuffleReply: return Wrap(FromOverlay, in, out);
+    case pb::ControlFrame::kIHave:
+    case pb::ControlFrame::kGraft:
+    case pb::ControlFrame::kPrune:
+    case pb::ControlFrame::kPositions: return Wrap(FromBroadcast, in, out);
     case pb::ControlFrame::KIND_NOT_SET: break;
   }
   out = UnknownKind{};
@@ -155,6 +160,7 @@ void To(const node::Heartbeat& in, pb::ControlFrame& out) {
   heartbeat.set_interest_generation(in.interest_generation);
   heartbeat.set_interest_hash(in.interest_hash);
   heartbeat.set_asks(in.asks);
+  heartbeat.set_table_hash(in.table_hash);
 }
 
 void To(const node::Interest& in, pb::Interest& out) {
@@ -183,26 +189,11 @@ void To(const node::InterestAck& in, pb::ControlFrame& out) {
 
 void To(const node::InterestRequest&, pb::ControlFrame& out) { out.mutable_interest_request(); }
 
-void To(const node::PeerRecords& in, pb::ControlFrame& out) {
-  pb::PeerRecords& records = *out.mutable_peer_records();
-  for (const node::PeerRecord& record : in.records) {
-    PM_CHECK(records.add_records()->ParseFromString(record.encoded));
-  }
-}
-
-void To(const node::PeerStates& in, pb::ControlFrame& out) {
-  pb::PeerStates& states = *out.mutable_peer_states();
-  for (const node::PeerBelief& belief : in.beliefs) {
-    pb::PeerBelief& entry = *states.add_beliefs();
-    entry.set_peer_id(belief.id.ToBytes());
-    entry.set_incarnation(belief.incarnation);
-    entry.set_linked(belief.linked);
-    entry.set_left(belief.left);
-  }
-}
-
 void To(const node::Goodbye& in, pb::ControlFrame& out) {
-  out.mutable_goodbye()->set_reason(static_cast<pb::GoodbyeReason>(in.reason));
+  PM_CHECK(in.candidates.size() <= overlay::kMostCandidates);
+  pb::Goodbye& goodbye = *out.mutable_goodbye();
+  goodbye.set_reason(static_cast<pb::GoodbyeReason>(in.reason));
+  ToIds(in.candidates, *goodbye.mutable_candidates());
 }
 
 void To(const node::LinkReady&, pb::ControlFrame& out) { out.mutable_link_ready(); }
@@ -211,29 +202,6 @@ std::string Finish(const pb::ControlRequest& request) {
   std::string bytes = request.SerializeAsString();
   PM_CHECK(bytes.size() <= kMaxControlFrameBytes);
   return bytes;
-}
-
-bool IsAddress(const std::string& text) {
-  return text.size() <= kMaxAddressBytes && identity::IsHostPort(text);
-}
-
-// --- Records -------------------------------------------------------------------------------------
-
-// Addresses of a form this version cannot dial are left out, not held against the record.
-bool FillRecord(const pb::PeerRecord& in, node::PeerRecord& out) {
-  if (in.addresses_size() > static_cast<int>(kMaxAddressesPerPeer)) return false;
-  if (in.software().size() > kMaxSoftwareBytes) return false;
-  const auto id = PeerId::FromBytes(in.peer_id());
-  if (!id) return false;
-  out.id = *id;
-  out.incarnation = in.incarnation();
-  for (const std::string& address : in.addresses()) {
-    if (IsAddress(address)) out.addresses.push_back(address);
-  }
-  if (IsAddress(in.metrics_address())) out.metrics_address = in.metrics_address();
-  out.software = in.software();
-  out.epoch = in.epoch();
-  return true;
 }
 
 }  // namespace
@@ -268,77 +236,6 @@ std::string EncodeHello(const Hello& hello) {
   out.set_max_data_frame_bytes(hello.max_data_frame_bytes);
   out.set_dial_count(hello.dial_count);
   return Finish(request);
-}
-
-const char* ToString(RecordRefusal refusal) {
-  switch (refusal) {
-    case RecordRefusal::kMalformed: return "malformed";
-    case RecordRefusal::kCertificate: return "certificate";
-    case RecordRefusal::kSignature: return "signature";
-    case RecordRefusal::kWrongPeer: return "wrong_peer";
-  }
-  return "unknown";
-}
-
-const node::PeerRecord& RecordVerdict::record() const {
-  PM_CHECK(ok());
-  return *std::get_if<node::PeerRecord>(&value_);
-}
-
-node::PeerRecord& RecordVerdict::record() {
-  PM_CHECK(ok());
-  return *std::get_if<node::PeerRecord>(&value_);
-}
-
-RecordRefusal RecordVerdict::refusal() const {
-  PM_CHECK(!ok());
-  return *std::get_if<RecordRefusal>(&value_);
-}
-
-RecordVerdict DecodeSignedRecord(std::string_view encoded, const identity::TrustBundle& bundle,
-                                 WallTime now) {
-  if (encoded.size() > kMaxSignedRecordBytes) return RecordRefusal::kMalformed;
-  pb::SignedPeerRecord envelope;
-  pb::PeerRecord body;
-  if (!envelope.ParseFromArray(encoded.data(), static_cast<int>(encoded.size())) ||
-      envelope.record().size() > kMaxRecordBytes || !body.ParseFromString(envelope.record())) {
-    return RecordRefusal::kMalformed;
-  }
-  node::PeerRecord record;
-  if (!FillRecord(body, record)) return RecordRefusal::kMalformed;
-  const auto certificate = identity::Certificate::Parse(envelope.certificate());
-  if (!certificate) return RecordRefusal::kCertificate;
-  const identity::Verdict verdict =
-      identity::Verify(*certificate, bundle, now, identity::VerifyOptions{});
-  if (!verdict.ok()) return RecordRefusal::kCertificate;
-  if (verdict.identity().id != record.id) return RecordRefusal::kWrongPeer;
-  if (!certificate->VerifySignature(kRecordDomain, envelope.record(), envelope.signature())) {
-    return RecordRefusal::kSignature;
-  }
-  record.name = verdict.identity().name;
-  record.certificate_expiry = verdict.identity().not_after;
-  record.encoded = encoded;
-  return record;
-}
-
-std::string EncodeRecordBody(const node::PeerRecord& record) {
-  pb::PeerRecord body;
-  body.set_peer_id(record.id.ToBytes());
-  body.set_incarnation(record.incarnation);
-  for (const std::string& address : record.addresses) body.add_addresses(address);
-  body.set_metrics_address(record.metrics_address);
-  body.set_software(record.software);
-  body.set_epoch(record.epoch);
-  return body.SerializeAsString();
-}
-
-std::string EncodeSignedRecord(std::string_view body, std::string_view signature,
-                               std::string_view certificate) {
-  pb::SignedPeerRecord envelope;
-  envelope.set_record(body.data(), body.size());
-  envelope.set_signature(signature.data(), signature.size());
-  envelope.set_certificate(certificate.data(), certificate.size());
-  return envelope.SerializeAsString();
 }
 
 }  // namespace peermesh::wire

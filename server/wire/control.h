@@ -5,6 +5,9 @@
 // ControlRequest and ControlResponse look the same on the wire, so there is one pair. Kinds and
 // fields of a later version are skipped.
 //
+// Records and statements are only cut out here: whoever receives them has their signatures checked
+// (server/link) before the node sees any.
+//
 // Thread-safe.
 #ifndef PEERMESH_SERVER_WIRE_CONTROL_H_
 #define PEERMESH_SERVER_WIRE_CONTROL_H_
@@ -30,6 +33,16 @@ inline constexpr std::uint32_t kProtocolVersion = 1;
 inline constexpr std::size_t kMaxSoftwareBytes = 64;
 // Bounds the checks of signatures one frame can ask for: 0.4 ms each.
 inline constexpr std::size_t kMaxRecordsPerFrame = 128;
+// Likewise, 0.05 to 0.15 ms each. At 160 bytes each no frame holds so many.
+inline constexpr std::size_t kMaxStatementsPerFrame = 512;
+// Rows of a table and ids of records wanted: 46 bytes each, so that they fit kMaxControlFrameBytes.
+inline constexpr std::size_t kMaxTableRowsPerFrame = 1024;
+static_assert(kMaxTableRowsPerFrame * 48 + node::kTableParts <= kMaxControlFrameBytes);
+// Ranges of broadcast messages: 72 bytes each at most.
+inline constexpr std::size_t kMaxRangesPerFrame = 512;
+static_assert(kMaxRangesPerFrame * 72 <= kMaxControlFrameBytes);
+// Observers one peer names: no more than it can have links.
+inline constexpr std::size_t kMaxObservers = kMaxLinks;
 
 // Opens a link; goes no further than server/link.
 struct Hello {
@@ -51,57 +64,20 @@ struct Hello {
 struct EncodedRecords {
   std::vector<std::string> records;
 };
+// Statements as they came: each is to be passed to DecodeStatement (statement.h).
+struct EncodedStatements {
+  std::vector<std::string> statements;
+};
 // A kind that this version does not know: to be counted.
 struct UnknownKind {};
 
-using ReceivedControl = std::variant<Hello, node::ControlFrame, EncodedRecords, UnknownKind>;
+using ReceivedControl =
+    std::variant<Hello, node::ControlFrame, EncodedRecords, EncodedStatements, UnknownKind>;
 Result<ReceivedControl, WireError> DecodeControl(std::string_view bytes);
 
 // The frame must fit kMaxControlFrameBytes: the node sees to that for all its frames.
 std::string EncodeControl(const node::ControlFrame& frame);
 std::string EncodeHello(const Hello& hello);
-
-// --- Signed records ------------------------------------------------------------------------------
-
-// What records are signed under; see identity::Certificate::VerifySignature.
-inline constexpr std::string_view kRecordDomain = "peermesh/peer-record/v1";
-// Record, certificate, signature and their tags.
-inline constexpr std::size_t kMaxSignedRecordBytes = kMaxRecordBytes + kMaxCertificateBytes + 256;
-
-// Why a record was not believed.
-enum class RecordRefusal : std::uint8_t {
-  kMalformed,    // not a record, too large, or a field out of range
-  kCertificate,  // its certificate is not believed
-  kSignature,    // not signed by the key of its certificate
-  kWrongPeer,    // about another peer than its certificate
-};
-// lower_snake, as in metric labels: "wrong_peer".
-const char* ToString(RecordRefusal refusal);
-
-class RecordVerdict {
- public:
-  RecordVerdict(node::PeerRecord record) : value_(std::move(record)) {}  // NOLINT: implicit
-  RecordVerdict(RecordRefusal refusal) : value_(refusal) {}              // NOLINT: implicit
-  bool ok() const { return std::holds_alternative<node::PeerRecord>(value_); }
-  // Only if ok() / only if not.
-  const node::PeerRecord& record() const;
-  node::PeerRecord& record();
-  RecordRefusal refusal() const;
-
- private:
-  std::variant<node::PeerRecord, RecordRefusal> value_;
-};
-
-// `encoded` is a serialised SignedPeerRecord. Verifies certificate and signature: about 0.4 ms.
-RecordVerdict DecodeSignedRecord(std::string_view encoded, const identity::TrustBundle& bundle,
-                                 WallTime now);
-
-// A serialised PeerRecord: what is to be signed under kRecordDomain. Name and expiry are the
-// certificate's.
-std::string EncodeRecordBody(const node::PeerRecord& record);
-// A serialised SignedPeerRecord; `certificate` in DER.
-std::string EncodeSignedRecord(std::string_view body, std::string_view signature,
-                               std::string_view certificate);
 
 }  // namespace peermesh::wire
 

@@ -1,7 +1,6 @@
 #include "server/wire/data.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "mesh/routing/subject.h"
 #include "server/wire/reader.h"
 #include "server/wire/records.h"
+#include "server/wire/relayed.h"
 #include "server/wire/splice.h"
 
 namespace peermesh::wire {
@@ -16,7 +16,7 @@ namespace {
 
 // peermesh.link.v1: DataRequest and DataResponse, DataFrame, DataHello, Batch.
 enum RequestField : std::uint32_t { kFrame = 1 };
-enum FrameField : std::uint32_t { kHello = 1, kBatches = 2, kEnd = 3 };
+enum FrameField : std::uint32_t { kHello = 1, kBatches = 2, kEnd = 3, kRelayed = 4 };
 enum HelloField : std::uint32_t { kLinkToken = 1 };
 enum BatchField : std::uint32_t {
   kChannel = 1,
@@ -27,16 +27,6 @@ enum BatchField : std::uint32_t {
   kLostReason = 6,
   kMark = 7,
 };
-
-// Numbers stay below this, so that one more can always be added. Nobody counts that far.
-constexpr std::uint64_t kMaxSequence = std::numeric_limits<std::uint64_t>::max() / 2;
-
-// Saturates instead of wrapping; false past the bound.
-bool Advance(std::uint64_t& cursor, std::uint64_t by) {
-  if (by > kMaxSequence || cursor + by > kMaxSequence) return false;
-  cursor += by;
-  return true;
-}
 
 LossReason ToLossReason(std::uint64_t number) {
   // A reason of a later version is still a loss.
@@ -69,16 +59,16 @@ void TakeSkips(Reader& reader, std::vector<std::uint64_t>& skips) {
 bool Number(BatchParts& parts, std::size_t count) {
   flow::Run& run = parts.run;
   std::uint64_t cursor = run.first;
-  if (run.first == 0 || run.first > kMaxSequence || !Advance(cursor, run.lost)) return false;
+  if (run.first == 0 || run.first > kMaxSequence || !AdvanceNumber(cursor, run.lost)) return false;
   const bool skipping = !parts.skips.empty();
   if (skipping && parts.skips.size() != count + 1) return false;
   run.items.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
-    if (skipping && !Advance(cursor, parts.skips[i])) return false;
+    if (skipping && !AdvanceNumber(cursor, parts.skips[i])) return false;
     run.items[i] = {static_cast<std::uint32_t>(i), cursor};
-    if (!Advance(cursor, 1)) return false;
+    if (!AdvanceNumber(cursor, 1)) return false;
   }
-  if (skipping && !Advance(cursor, parts.skips[count])) return false;
+  if (skipping && !AdvanceNumber(cursor, parts.skips[count])) return false;
   run.next = cursor;
   return true;
 }
@@ -135,6 +125,10 @@ WireError DecodeHello(std::string_view body, std::string& token) {
   return {token.empty() || token.size() == kLinkTokenBytes ? Rule::kNone : Rule::kToken};
 }
 
+bool IsFull(const node::DataFrame& frame) {
+  return frame.runs.size() + frame.relayed.size() == kMaxFrameBatches;
+}
+
 WireError DecodeFrame(const std::shared_ptr<const std::string>& buffer, std::string_view body,
                       ReceivedData& out) {
   Reader reader(body);
@@ -143,8 +137,13 @@ WireError DecodeFrame(const std::shared_ptr<const std::string>& buffer, std::str
     if (reader.number() == kBatches) {
       const std::string_view batch = reader.Bytes();
       if (reader.rule() != Rule::kNone) break;
-      if (out.frame.runs.size() == kMaxFrameBatches) return {Rule::kTooManyBatches};
+      if (IsFull(out.frame)) return {Rule::kTooManyBatches};
       error = DecodeBatch(buffer, batch, out.frame.runs.emplace_back());
+    } else if (reader.number() == kRelayed) {
+      const std::string_view batch = reader.Bytes();
+      if (reader.rule() != Rule::kNone) break;
+      if (IsFull(out.frame)) return {Rule::kTooManyBatches};
+      error = DecodeRelayed(buffer, batch, out.frame.relayed.emplace_back());
     } else if (reader.number() == kHello) {
       error = DecodeHello(reader.Bytes(), out.hello.emplace());
     } else if (reader.number() == kEnd) {
@@ -242,16 +241,25 @@ Result<ReceivedData, WireError> DecodeData(std::shared_ptr<const std::string> by
 Pieces EncodeData(const node::DataFrame& frame) {
   std::vector<BatchSize> sizes;
   sizes.reserve(frame.runs.size());
+  std::vector<std::size_t> relayed_sizes;
+  relayed_sizes.reserve(frame.relayed.size());
   std::size_t body = VarintFieldSize(frame.end ? 1 : 0);
   for (const flow::Run& run : frame.runs) {
     sizes.push_back(SizeOf(run));
     body += LengthFieldSize(sizes.back().total);
+  }
+  for (const node::Relayed& relayed : frame.relayed) {
+    relayed_sizes.push_back(RelayedSize(relayed));
+    body += LengthFieldSize(relayed_sizes.back());
   }
   Pieces out;
   const std::size_t size = LengthFieldSize(body);
   out.tail().reserve(std::min(size, kMinShared));
   Writer(out.tail()).Header(kFrame, body);
   for (std::size_t i = 0; i < frame.runs.size(); ++i) AppendBatch(out, frame.runs[i], sizes[i]);
+  for (std::size_t i = 0; i < frame.relayed.size(); ++i) {
+    AppendRelayed(out, kRelayed, frame.relayed[i], relayed_sizes[i]);
+  }
   if (frame.end) Writer(out.tail()).VarintField(kEnd, 1);
   PM_CHECK(out.size() == size);
   return out;

@@ -2,9 +2,12 @@
 // back the same when it is spliced into a frame again, whole or in part.
 #include "server/wire/data.h"
 
+#include <algorithm>
+
 #include "mesh/base/check.h"
 #include "mesh/routing/subject.h"
 #include "peermesh/link/v1/link.pb.h"
+#include "server/wire/relayed.h"
 #include "tests/fuzz/batches.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -35,6 +38,29 @@ void CheckRun(const Run& run, const link::v1::Batch& seen) {
   }
 }
 
+void CheckRelayed(const node::Relayed& relayed, const link::v1::RelayedBatch& seen) {
+  const broadcast::Piece& piece = *relayed.piece;
+  PM_CHECK(piece.IsWellFormed() && piece.next() <= wire::kMaxSequence);
+  PM_CHECK(piece.stream.origin.ToBytes() == seen.origin() && piece.stream.epoch == seen.epoch());
+  PM_CHECK(piece.stream.channel == seen.channel() && piece.after == seen.after());
+  PM_CHECK(piece.first == seen.first_sequence() && piece.signature == seen.signature());
+  PM_CHECK(piece.publish_time_us == seen.publish_time_us());
+  PM_CHECK(relayed.hops == std::min(seen.hops(), wire::kMaxHops));
+  CheckBatch(*piece.batch, seen.messages());
+  PM_CHECK(piece.rows.size() == piece.batch->rows.size());
+  for (std::size_t i = 0; i < piece.rows.size(); ++i) {
+    PM_CHECK(piece.rows[i] == i);
+    PM_CHECK(routing::ChannelOf(piece.batch->subject(piece.batch->rows[i])) ==
+             piece.stream.channel);
+  }
+}
+
+// The same piece, to everybody who checks its signature.
+void CheckSame(const node::Relayed& a, const node::Relayed& b) {
+  PM_CHECK(a.hops == b.hops && a.piece->signature == b.piece->signature);
+  PM_CHECK(wire::PieceInput("mesh", *a.piece) == wire::PieceInput("mesh", *b.piece));
+}
+
 void CheckSame(const Run& a, const Run& b) {
   PM_CHECK(a.channel == b.channel && a.first == b.first && a.next == b.next && a.lost == b.lost);
   PM_CHECK(a.lost_reason == b.lost_reason && a.mark == b.mark);
@@ -55,6 +81,10 @@ void TryRoundTrip(const DataFrame& frame) {
   PM_CHECK(again->frame.runs.size() == frame.runs.size());
   for (std::size_t i = 0; i < frame.runs.size(); ++i) {
     CheckSame(frame.runs[i], again->frame.runs[i]);
+  }
+  PM_CHECK(again->frame.relayed.size() == frame.relayed.size());
+  for (std::size_t i = 0; i < frame.relayed.size(); ++i) {
+    CheckSame(frame.relayed[i], again->frame.relayed[i]);
   }
   PM_CHECK(wire::EncodeData(again->frame).Flat() == *bytes);
 }
@@ -91,7 +121,12 @@ void Try(std::string_view input) {
   link::v1::DataRequest seen;
   PM_CHECK(seen.ParseFromArray(input.data(), static_cast<int>(input.size())));
   const DataFrame& frame = received->frame;
-  PM_CHECK(frame.end == seen.frame().end() && frame.runs.size() <= wire::kMaxFrameBatches);
+  PM_CHECK(frame.end == seen.frame().end());
+  PM_CHECK(frame.runs.size() + frame.relayed.size() <= wire::kMaxFrameBatches);
+  PM_CHECK(static_cast<int>(frame.relayed.size()) == seen.frame().relayed_size());
+  for (std::size_t i = 0; i < frame.relayed.size(); ++i) {
+    CheckRelayed(frame.relayed[i], seen.frame().relayed(static_cast<int>(i)));
+  }
   PM_CHECK(static_cast<int>(frame.runs.size()) == seen.frame().batches_size());
   for (std::size_t i = 0; i < frame.runs.size(); ++i) {
     CheckRun(frame.runs[i], seen.frame().batches(static_cast<int>(i)));

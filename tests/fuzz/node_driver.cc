@@ -8,6 +8,8 @@
 #include "server/wire/api.h"
 #include "server/wire/control.h"
 #include "server/wire/data.h"
+#include "server/wire/signed_record.h"
+#include "server/wire/statement.h"
 
 namespace peermesh::fuzz {
 namespace {
@@ -27,6 +29,10 @@ PeerId Self() {
   return id;
 }
 
+std::string Encoded(const membership::Statement& statement) {
+  return wire::EncodeSignedStatement(wire::EncodeStatementBody(statement), "signature");
+}
+
 template <class Map>
 auto AnyKey(const Map& map, std::uint8_t who) {
   using Key = typename Map::key_type;
@@ -35,7 +41,7 @@ auto AnyKey(const Map& map, std::uint8_t who) {
 
 }  // namespace
 
-NodeDriver::NodeDriver() {
+NodeDriver::NodeDriver(bool large) {
   node::Config config;
   config.self = Self();
   config.name = "self";
@@ -44,6 +50,7 @@ NodeDriver::NodeDriver() {
   config.limits.subscribes = limits::Rate::PerSecond(1000, 10);
   config.limits.application_messages = limits::Rate::PerSecond(1000, 50);
   config.limits.peer_messages = limits::Rate::PerSecond(100, 5);
+  if (large) config.shape.full_mesh_peers = 3;
   auto node = node::Node::Create(std::move(config), Rng({1, 2, 3, 4}), now_);
   PM_CHECK(node.ok());
   node_ = *std::move(node);
@@ -57,6 +64,7 @@ void NodeDriver::Step(Parts& parts) {
     case 'c': return ControlCame(AnyLink(who), parts.Text());
     case 'd': return DataCame(AnyLink(who), parts.Text());
     case 'r': return RecordsCame(AnyLink(who), parts);
+    case 'k': return StatementCame(AnyLink(who), parts);
     case 'u': return LinkCame(who, parts);
     case 'n': {
       const LinkId link = AnyLink(who);
@@ -104,6 +112,21 @@ void NodeDriver::Step(Parts& parts) {
       to_sign_.clear();
       return Handle(node::RecordSigned{std::move(own)});
     }
+    case 'P': {
+      if (pieces_to_sign_.empty()) return;
+      broadcast::Piece piece = std::move(pieces_to_sign_.front());
+      pieces_to_sign_.pop_front();
+      piece.signature = "signature";
+      return Handle(node::PieceSigned{std::make_shared<const broadcast::Piece>(std::move(piece))});
+    }
+    case 'K': {
+      if (statements_to_sign_.empty()) return;
+      membership::Statement statement = std::move(statements_to_sign_.front());
+      statements_to_sign_.pop_front();
+      statement.encoded = Encoded(statement);
+      return Handle(node::StatementSigned{
+          std::make_shared<const membership::Statement>(std::move(statement))});
+    }
     default: return;
   }
 }
@@ -122,6 +145,9 @@ void NodeDriver::DataCame(LinkId link, std::string_view bytes) {
   if (at == links_.end() || !at->second.reading) return;
   auto received = wire::DecodeData(std::make_shared<const std::string>(bytes));
   if (!received.ok()) return;
+  // As if the others had been verified: anybody signs anything.
+  std::erase_if(received->frame.relayed,
+                [](const auto& relayed) { return relayed.piece->stream.origin == Self(); });
   at->second.reading = false;
   Handle(node::DataIn{link, std::move(received->frame)});
 }
@@ -136,7 +162,28 @@ void NodeDriver::RecordsCame(LinkId link, Parts& parts) {
   record.epoch = parts.Byte();
   const std::string_view address = parts.Text();
   if (!address.empty()) record.addresses.emplace_back(address.substr(0, kMaxAddressBytes));
+  const std::uint8_t large = parts.Byte();
+  record.channels = large;
+  for (std::uint8_t who = 0; who < 4 && large != 0; ++who) {
+    const PeerId observer = PeerOf(who);
+    if (observer != record.id) record.observers.push_back(membership::ObserverKey(observer));
+  }
+  record.encoded = wire::EncodeSignedRecord("record", "signature", "certificate");
   Handle(node::ControlIn{link, node::PeerRecords{{std::move(record)}}});
+}
+
+void NodeDriver::StatementCame(LinkId link, Parts& parts) {
+  if (!link) return;
+  membership::Statement statement;
+  statement.observer = PeerOf(parts.Byte());
+  statement.subject = PeerOf(parts.Byte());
+  statement.incarnation = parts.Byte();
+  statement.number = parts.Byte();
+  statement.claim = static_cast<membership::Claim>(1 + parts.Byte() % 3);
+  statement.reason = static_cast<membership::StateReason>(parts.Byte() % 14);
+  statement.encoded = Encoded(statement);
+  Handle(node::ControlIn{
+      link, node::Statements{{std::make_shared<const membership::Statement>(statement)}}});
 }
 
 void NodeDriver::LinkCame(std::uint8_t who, Parts& parts) {
@@ -240,13 +287,23 @@ void NodeDriver::Take(node::Answer& wish) {
 
 void NodeDriver::Take(node::SignRecord& wish) { to_sign_.push_back(wish.incarnation); }
 
+void NodeDriver::Take(node::SignPiece& wish) {
+  PM_CHECK(wish.piece.IsWellFormed() && wish.piece.stream.origin == Self());
+  pieces_to_sign_.push_back(std::move(wish.piece));
+}
+
+void NodeDriver::Take(node::SignStatement& wish) {
+  PM_CHECK(wish.statement.observer == Self());
+  statements_to_sign_.push_back(std::move(wish.statement));
+}
+
 void NodeDriver::Take(node::Deliver& wish) {
   Session* session = Find(wish.session);
   if (session != nullptr) PM_CHECK(!std::exchange(session->delivering, true));
   PM_CHECK(!wish.deliveries.empty());
   for (const flow::Delivery& delivery : wish.deliveries) {
-    std::uint64_t& last =
-        seen_[{wish.session, delivery.origin, generations_[delivery.origin], delivery.channel}];
+    std::uint64_t& last = seen_[{wish.session, delivery.origin, delivery.epoch,
+                                 generations_[delivery.origin], delivery.channel}];
     for (const flow::Item& item : delivery.items) {
       PM_CHECK(item.sequence > last);
       last = item.sequence;

@@ -11,6 +11,7 @@
 #define PEERMESH_TESTS_FUZZ_NODE_DRIVER_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,7 +27,8 @@ namespace peermesh::fuzz {
 
 class NodeDriver {
  public:
-  NodeDriver();
+  // `large`: five peers are too many for all to have links to all.
+  explicit NodeDriver(bool large);
   void Step(Parts& parts);
   // Everything that is owed is answered and every link ends; the node must come to rest.
   void End();
@@ -50,6 +52,8 @@ class NodeDriver {
   void Take(node::Deliver& wish);
   void Take(node::Answer& wish);
   void Take(node::SignRecord& wish);
+  void Take(node::SignPiece& wish);
+  void Take(node::SignStatement& wish);
   template <class Other>
   void Take(Other&) {}
 
@@ -57,6 +61,7 @@ class NodeDriver {
   void ControlCame(LinkId link, std::string_view bytes);
   void DataCame(LinkId link, std::string_view bytes);
   void RecordsCame(LinkId link, Parts& parts);
+  void StatementCame(LinkId link, Parts& parts);
   void LinkCame(std::uint8_t who, Parts& parts);
   void Wrote(LinkId link, node::Lane lane);
   void Published(SessionId session, std::string_view bytes);
@@ -73,11 +78,13 @@ class NodeDriver {
   std::map<SessionId, Session> sessions_;
   std::set<DialId> dials_;
   std::vector<std::uint64_t> to_sign_;
+  std::deque<broadcast::Piece> pieces_to_sign_;
+  std::deque<membership::Statement> statements_to_sign_;
   std::uint64_t next_id_ = 1;
   std::map<PeerId, std::uint64_t> epochs_;       // as the peer's last link said
   std::map<PeerId, std::uint64_t> generations_;  // how often that changed
-  // Last number that a session saw, by origin, generation of its epoch and channel.
-  using Stream = std::tuple<SessionId, PeerId, std::uint64_t, std::uint32_t>;
+  // Last number that a session saw, by origin, epoch, its generation, and channel.
+  using Stream = std::tuple<SessionId, PeerId, std::uint64_t, std::uint64_t, std::uint32_t>;
   std::map<Stream, std::uint64_t> seen_;
 };
 

@@ -9,6 +9,7 @@
 #include "mesh/identity/token.h"
 #include "peermesh/link/v1/link.pb.h"
 #include "server/wire/control.h"
+#include "server/wire/signed_record.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/mesh/identity/forge.h"
 
@@ -49,11 +50,19 @@ void CheckRecord(const node::PeerRecord& record, std::string_view encoded, const
   PM_CHECK(record.metrics_address.empty() || identity::IsHostPort(record.metrics_address));
   PM_CHECK(record.software.size() <= wire::kMaxSoftwareBytes);
   PM_CHECK(record.certificate_expiry > kNow);
+  PM_CHECK(record.observers.size() <= wire::kMaxObservers);
+  for (std::size_t i = 1; i < record.observers.size(); ++i) {
+    PM_CHECK(record.observers[i - 1] < record.observers[i]);
+  }
   // What we would say in its place says the same.
   const std::string again = signer.Sign(wire::EncodeRecordBody(record));
   const auto verdict = wire::DecodeSignedRecord(again, signer.bundle, kNow);
   PM_CHECK(verdict.ok() && verdict.record().addresses == record.addresses);
   PM_CHECK(verdict.record().incarnation == record.incarnation);
+  PM_CHECK(record.published <= record.incarnation);
+  PM_CHECK(verdict.record().published == record.published);
+  PM_CHECK(verdict.record().channels == record.channels);
+  PM_CHECK(verdict.record().observers == record.observers);
   PM_CHECK(verdict.record().epoch == record.epoch && verdict.record().software == record.software);
 }
 
@@ -63,8 +72,13 @@ std::optional<RecordRefusal> Expected(std::string_view body, const Signer& signe
   const bool parsed = record.ParseFromArray(body.data(), static_cast<int>(body.size()));
   if (!parsed || body.size() > kMaxRecordBytes || record.peer_id().size() != 32 ||
       record.addresses_size() > static_cast<int>(kMaxAddressesPerPeer) ||
-      record.software().size() > wire::kMaxSoftwareBytes) {
+      record.software().size() > wire::kMaxSoftwareBytes ||
+      record.published() > record.incarnation() ||
+      record.observers_size() > static_cast<int>(wire::kMaxObservers)) {
     return RecordRefusal::kMalformed;
+  }
+  for (int i = 1; i < record.observers_size(); ++i) {
+    if (record.observers(i - 1) >= record.observers(i)) return RecordRefusal::kMalformed;
   }
   if (record.peer_id() != signer.id.ToBytes()) return RecordRefusal::kWrongPeer;
   return std::nullopt;

@@ -22,6 +22,8 @@
 #include "server/wire/control.h"
 #include "server/wire/data.h"
 #include "server/wire/records.h"
+#include "server/wire/signed_record.h"
+#include "server/wire/statement.h"
 #include "tests/history/record.h"
 
 namespace peermesh::fuzz {
@@ -196,6 +198,83 @@ void AddData(const Seeds& seeds) {
   seeds.Add("data", "empty", "");
 }
 
+// A piece of two messages, as `origin` might broadcast it.
+link::v1::RelayedBatch& AddRelayed(link::v1::DataRequest& request, std::uint8_t origin,
+                                   std::uint64_t after, std::uint64_t first) {
+  link::v1::RelayedBatch& batch = *request.mutable_frame()->add_relayed();
+  PeerId id;
+  id.bytes[0] = origin;
+  batch.set_origin(id.ToBytes());
+  batch.set_epoch(1);
+  batch.set_channel(routing::ChannelOf("a.b"));
+  batch.set_after(after);
+  batch.set_first_sequence(first);
+  batch.set_publish_time_us(1'700'000'000'000'000);
+  batch.set_signature("signature");
+  batch.set_hops(2);
+  *batch.add_messages() = MessageOf("a.b", 3);
+  *batch.add_messages() = FullMessage(2, 5);
+  batch.mutable_messages(1)->set_subject("a.c");
+  return batch;
+}
+
+void AddRelayedData(const Seeds& seeds) {
+  link::v1::DataRequest request;
+  link::v1::RelayedBatch& first = AddRelayed(request, 1, 1, 1);
+  seeds.Add("data", "relayed", request.SerializeAsString());
+  AddRelayed(request, 4, 3, 7);
+  AddBatch(request, "a.b", 2, true);
+  seeds.Add("data", "relayed-behind-a-batch", request.SerializeAsString());
+  first.set_hops(1000);
+  seeds.Add("data", "relayed-from-afar", request.SerializeAsString());
+  first.set_after(2);
+  seeds.Add("data", "relayed-after-itself", request.SerializeAsString());
+  first.set_after(1);
+  first.set_origin("short");
+  seeds.Add("data", "relayed-of-nobody", request.SerializeAsString());
+}
+
+// What only peers of a large mesh say.
+std::vector<std::string> LargeControlBytes() {
+  PeerId one, two;
+  one.bytes[0] = 1;
+  two.bytes[0] = 2;
+  std::vector<std::string> all;
+  const auto add = [&](const node::ControlFrame& frame) {
+    all.push_back(wire::EncodeControl(frame));
+  };
+  const broadcast::Range range{{one, 1, 17}, 1, 5, 2}, other{{one, 1, 18}, 3, 3, 0};
+  add(node::TableHashes{std::vector<std::uint64_t>(node::kTableParts, 7)});
+  add(node::TableRows{{0, 1, 255}, {{one, 5}, {two, 6}}});
+  add(node::TableRows{{1}, {}});
+  add(node::RecordsWanted{{one, two}});
+  add(node::Goodbye{node::GoodbyeReason::kSurplus, {one, two}});
+  add(overlay::Message(overlay::Join{}));
+  add(overlay::Message(overlay::ForwardJoin{one, 6}));
+  add(overlay::Message(overlay::Neighbor{overlay::Urgency::kLow}));
+  add(overlay::Message(overlay::Neighbor{overlay::Urgency::kHigh}));
+  add(overlay::Message(overlay::NeighborReply{true, {}}));
+  add(overlay::Message(overlay::NeighborReply{false, {one, two}}));
+  add(overlay::Message(overlay::Disconnect{{two}}));
+  add(overlay::Message(overlay::Shuffle{42, 3, {one, two}}));
+  add(overlay::Message(overlay::ShuffleReply{42, {two}}));
+  add(broadcast::Message(broadcast::IHave{{range, other}}));
+  add(broadcast::Message(broadcast::Graft{{range}}));
+  add(broadcast::Message(broadcast::Prune{1u << 17}));
+  add(broadcast::Message(broadcast::Positions{{range, {{two, 1, 17}, 4, 4, 0}}, true}));
+  return all;
+}
+
+std::string StatementBytes() {
+  membership::Statement statement;
+  statement.observer.bytes[0] = 1;
+  statement.subject.bytes[0] = 2;
+  statement.incarnation = 5;
+  statement.number = 3;
+  statement.reason = membership::StateReason::kHeartbeatTimeout;
+  return wire::EncodeSignedStatement(wire::EncodeStatementBody(statement), "signature");
+}
+
 std::vector<std::string> ControlBytes() {
   PeerId peer;
   peer.bytes.fill(9);
@@ -203,7 +282,7 @@ std::vector<std::string> ControlBytes() {
   const auto add = [&](const node::ControlFrame& frame) {
     all.push_back(wire::EncodeControl(frame));
   };
-  add(node::Heartbeat{7, 6, Duration(1234), 5, 0xfeed});
+  add(node::Heartbeat{7, 6, Duration(1234), 5, 0xfeed, false, 0xbeef});
   add(node::InterestSnapshot{1, true, true, {{"a.*", 0}, {"b.>", 60'000}}});
   add(node::InterestSnapshot{2, true, false, {}});
   add(node::InterestDelta{3, {{"c", 5}}, {"a.*"}});
@@ -229,13 +308,18 @@ std::string RecordBody() {
   record.metrics_address = "10.0.0.1:9464";
   record.software = "1.2.3";
   record.epoch = 1'700'000'000'000;
+  record.channels = 0x8001;
+  record.observers = {5, 6, ~std::uint64_t{0}};
+  record.published = 4;
   return wire::EncodeRecordBody(record);
 }
 
 void AddControl(const Seeds& seeds) {
   int number = 0;
-  for (const std::string& bytes : ControlBytes()) {
-    seeds.Add("control", "frame-" + std::to_string(++number), bytes);
+  for (const auto& all : {ControlBytes(), LargeControlBytes()}) {
+    for (const std::string& bytes : all) {
+      seeds.Add("control", "frame-" + std::to_string(++number), bytes);
+    }
   }
   link::v1::ControlRequest records;
   for (int i = 0; i < 2; ++i) {
@@ -243,6 +327,12 @@ void AddControl(const Seeds& seeds) {
         wire::EncodeSignedRecord(RecordBody(), "signature", "certificate")));
   }
   seeds.Add("control", "records", records.SerializeAsString());
+  link::v1::ControlRequest statements;
+  for (int i = 0; i < 2; ++i) {
+    PM_CHECK(statements.mutable_frame()->mutable_statements()->add_statements()->ParseFromString(
+        StatementBytes()));
+  }
+  seeds.Add("control", "statements", statements.SerializeAsString());
   seeds.Add("control", "later-kind", "\x0a\x03\xfa\x07\x00");
   seeds.Add("record", "body", "b" + RecordBody());
   seeds.Add("record", "empty-body", "b");
@@ -251,6 +341,41 @@ void AddControl(const Seeds& seeds) {
   seeds.Add("record", "spoilt-certificate", "\xf0" + RecordBody());
   seeds.Add("record", "stranger",
             "r" + wire::EncodeSignedRecord(RecordBody(), "signature", "certificate"));
+}
+
+// `begun`: an application and a link to the first peer. The L in front makes the mesh a large one.
+void AddLargeNode(const Seeds& seeds, const std::string& begun, const std::string& settled) {
+  const auto record = [](char who) {
+    return std::string("r\0", 2) + who + std::string("\x09\x01", 2) + Sized("host:1") + "\x01";
+  };
+  const std::string known = record('\0') + record('\1') + record('\3');
+  const std::string second = std::string("u\x03\x00\x01", 4);
+  const std::string large = "L" + begun + known + second + settled;
+  std::string frames = large;
+  for (const std::string& bytes : LargeControlBytes()) {
+    frames += std::string("c\0", 2) + Sized(bytes) + settled;
+  }
+  seeds.Add("node", "large-every-frame", frames + std::string("t\xff", 2) + settled);
+  link::v1::DataRequest request;
+  AddRelayed(request, 1, 1, 1);
+  AddRelayed(request, 4, 3, 7);
+  const std::string data = std::string("d\0", 2) + Sized(request.SerializeAsString());
+  seeds.Add("node", "large-relayed",
+            large + data + settled + std::string("D\0d\1", 4) + Sized(request.SerializeAsString()) +
+                settled + std::string("t\x64", 2));
+  const auto statement = [](char observer, char subject, char claim) {
+    return std::string("k\0", 2) + observer + subject + std::string("\x09\x05", 2) + claim + '\6';
+  };
+  seeds.Add("node", "large-statements",
+            large + statement('\0', '\3', '\0') + statement('\1', '\3', '\0') + settled +
+                std::string("t\xff", 2) + statement('\0', '\3', '\1') +
+                statement('\3', '\3', '\2') + settled);
+  v1::PublishRequest publish;
+  *publish.add_messages() = MessageOf("a.b", 2);
+  const std::string published = std::string("p\0", 2) + Sized(publish.SerializeAsString());
+  seeds.Add("node", "large-publish",
+            large + published + std::string("P\0", 2) + settled + published + settled +
+                std::string("P\0t\x64K\0", 6) + settled);
 }
 
 void AddNode(const Seeds& seeds) {
@@ -286,11 +411,12 @@ void AddNode(const Seeds& seeds) {
             open + ready + std::string("u\x01\x01\x05", 4) + said(1) + said(9) + settled);
   seeds.Add("node", "two-peers",
             ready + std::string("u\x02\x00\x00", 4) + "r" + std::string("\0\x03\x07\x01", 4) +
-                Sized("host:1") + settled);
+                Sized("host:1") + std::string("\0", 1) + settled);
   seeds.Add("node", "silence", ready + std::string("t\xff", 2) + std::string("t\xff", 2));
   seeds.Add("node", "renewal",
             ready + std::string("R\0t\x32", 4) + std::string("u\x81\x00\x09", 4));
   seeds.Add("node", "signed", open + ready + std::string("S\0", 2) + settled + settled);
+  AddLargeNode(seeds, open + ready, settled);
   seeds.Add("node", "drain", open + ready + published + "qq" + settled + std::string("t\xff", 2));
 }
 
@@ -380,6 +506,7 @@ int main(int argc, char** argv) {
   AddApi(seeds);
   AddDeliveries(seeds);
   AddData(seeds);
+  AddRelayedData(seeds);
   AddControl(seeds);
   AddNode(seeds);
   AddHistory(seeds);

@@ -116,7 +116,9 @@ void World::Perform(HostIndex host, node::Answer& wish) {
         message.number = range->first++;
         message.when = now_;
         Show(&Witness::Took, publisher, message, wish);
-        if (!truth_.Accept(ProcessOf(host), message)) Fail("numbers with holes or used twice");
+        if (keep_truth && !truth_.Accept(ProcessOf(host), message)) {
+          Fail("numbers with holes or used twice");
+        }
       }
       for (const node::NumberRange& range : numbers) {
         if (range.first != range.last + 1) Fail("an answer with more numbers than messages");
@@ -164,8 +166,10 @@ void World::Perform(HostIndex host, node::Deliver& wish) {
   for (const flow::Delivery& delivery : wish.deliveries) {
     bytes += delivery.bytes();
     Show(&Witness::Receives, session->second, delivery);
-    if (const auto wrong = truth_.Receive(app.received, app.patterns, delivery)) {
-      Fail("application " + std::to_string(session->second) + " got " + *wrong);
+    if (keep_truth) {
+      if (const auto wrong = truth_.Receive(app.received, app.patterns, delivery)) {
+        Fail("application " + std::to_string(session->second) + " got " + *wrong);
+      }
     }
     if (!keep_answers || delivery.is_gap()) continue;
     for (const flow::Item& item : delivery.items) {

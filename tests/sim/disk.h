@@ -13,7 +13,7 @@
 
 #include "mesh/base/rng.h"
 #include "mesh/base/time.h"
-#include "mesh/node/frame.h"
+#include "mesh/membership/record.h"
 
 namespace peermesh::sim {
 
@@ -22,8 +22,8 @@ class Disk {
   // A write takes up to `slowest`.
   Disk(Rng rng, Duration slowest) : rng_(rng), slowest_(slowest) {}
 
-  void Remember(Instant now, node::PeerRecord record) {
-    const PeerId peer = record.id;
+  void Remember(Instant now, membership::RecordRef record) {
+    const PeerId peer = record->id;
     Change(now, peer, std::move(record));
   }
   void Forget(Instant now, const PeerId& peer) { Change(now, peer, std::nullopt); }
@@ -45,12 +45,12 @@ class Disk {
     return lost;
   }
 
-  const std::map<PeerId, node::PeerRecord>& records() const { return records_; }
+  const std::map<PeerId, membership::RecordRef>& records() const { return records_; }
 
  private:
-  using Changes = std::map<PeerId, std::optional<node::PeerRecord>>;
+  using Changes = std::map<PeerId, std::optional<membership::RecordRef>>;
 
-  void Change(Instant now, const PeerId& peer, std::optional<node::PeerRecord> record) {
+  void Change(Instant now, const PeerId& peer, std::optional<membership::RecordRef> record) {
     WriteUntil(now);
     waiting_[peer] = std::move(record);
     if (done_ == kNever) Begin(now);
@@ -79,7 +79,7 @@ class Disk {
 
   Rng rng_;
   const Duration slowest_;
-  std::map<PeerId, node::PeerRecord> records_;
+  std::map<PeerId, membership::RecordRef> records_;
   Changes writing_, waiting_;
   Instant done_ = kNever;  // when the write under way is; kNever: there is none
 };

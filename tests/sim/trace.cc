@@ -1,6 +1,8 @@
 #include "tests/sim/trace.h"
 
+#include <iterator>
 #include <type_traits>
+#include <variant>
 
 namespace peermesh::sim {
 namespace {
@@ -11,9 +13,59 @@ std::string Text(std::uint64_t number) { return std::to_string(number); }
 std::string Of(LinkId link) { return " L" + Text(link.value); }
 std::string Of(SessionId session) { return " S" + Text(session.value); }
 
+std::string Describe(const membership::Statement& statement) {
+  static const char* const kClaims[] = {"?", "gone", "back", "left"};
+  return " [" + statement.observer.ToShortText() + " #" + Text(statement.number) + ": " +
+         statement.subject.ToShortText() + " " + kClaims[static_cast<int>(statement.claim)] + "]";
+}
+
+std::string Describe(const overlay::Message& message) {
+  static const char* const kNames[] = {" join",       " forward join", " neighbor",     " reply",
+                                       " disconnect", " shuffle",      " shuffle reply"};
+  static_assert(std::size(kNames) == std::variant_size_v<overlay::Message>);
+  std::string text = kNames[message.index()];
+  if (const auto* join = std::get_if<overlay::ForwardJoin>(&message)) {
+    text += " " + join->joiner.ToShortText() + " ttl " + Text(join->ttl);
+  } else if (const auto* reply = std::get_if<overlay::NeighborReply>(&message)) {
+    text += reply->accepted ? " yes" : " no";
+  } else if (const auto* shuffle = std::get_if<overlay::Shuffle>(&message)) {
+    text += " ttl " + Text(shuffle->ttl);
+  }
+  return text;
+}
+
+std::string Describe(const std::vector<broadcast::Range>& ranges) {
+  std::string text;
+  for (const broadcast::Range& range : ranges) {
+    text += " [" + range.stream.origin.ToShortText() + " c" + Text(range.stream.channel) + " " +
+            Text(range.first) + ".." + Text(range.next) + "]";
+  }
+  return text;
+}
+
+std::string Describe(const broadcast::Message& message) {
+  if (const auto* have = std::get_if<broadcast::IHave>(&message)) {
+    return " have" + Describe(have->ranges);
+  }
+  if (const auto* graft = std::get_if<broadcast::Graft>(&message)) {
+    return " graft" + Describe(graft->ranges);
+  }
+  if (const auto* positions = std::get_if<broadcast::Positions>(&message)) {
+    return " positions" + Describe(positions->ranges) + (positions->last ? " last" : "");
+  }
+  return " prune " + Text(std::get<broadcast::Prune>(message).channels);
+}
+
+std::string Describe(const broadcast::Piece& piece) {
+  return " [" + piece.stream.origin.ToShortText() + " c" + Text(piece.stream.channel) + " " +
+         Text(piece.first) + ".." + Text(piece.next()) + " after " + Text(piece.after) + "]";
+}
+
 std::string Describe(const ControlFrame& frame) {
-  static const char* const kNames[] = {"heartbeat", "snapshot", "delta",   "ack",  "request",
-                                       "records",   "states",   "goodbye", "ready"};
+  static const char* const kNames[] = {"heartbeat", "snapshot", "delta",   "ack",     "request",
+                                       "records",   "states",   "goodbye", "ready",   "statements",
+                                       "hashes",    "rows",     "wanted",  "overlay", "broadcast"};
+  static_assert(std::size(kNames) == std::variant_size_v<ControlFrame>);
   std::string text = kNames[frame.index()];
   if (const auto* snapshot = std::get_if<InterestSnapshot>(&frame)) {
     text += " g" + Text(snapshot->generation);
@@ -26,6 +78,16 @@ std::string Describe(const ControlFrame& frame) {
     text += " g" + Text(ack->generation);
   } else if (const auto* goodbye = std::get_if<Goodbye>(&frame)) {
     text += " " + Text(static_cast<std::uint64_t>(goodbye->reason));
+  } else if (const auto* statements = std::get_if<Statements>(&frame)) {
+    for (const auto& statement : statements->statements) text += Describe(*statement);
+  } else if (const auto* rows = std::get_if<TableRows>(&frame)) {
+    text += " " + Text(rows->rows.size()) + " in " + Text(rows->parts.size()) + " parts";
+  } else if (const auto* wanted = std::get_if<RecordsWanted>(&frame)) {
+    text += " " + Text(wanted->ids.size());
+  } else if (const auto* overlay = std::get_if<overlay::Message>(&frame)) {
+    text += Describe(*overlay);
+  } else if (const auto* broadcast = std::get_if<broadcast::Message>(&frame)) {
+    text += Describe(*broadcast);
   }
   return text;
 }
@@ -38,6 +100,9 @@ std::string Describe(const DataFrame& frame) {
     if (run.lost > 0) text += " lost " + Text(run.lost);
     if (!run.items.empty()) text += " items " + Text(run.items.size());
     text += "]";
+  }
+  for (const Relayed& relayed : frame.relayed) {
+    text += Describe(*relayed.piece) + " hops " + Text(relayed.hops);
   }
   return frame.end ? text + " end" : text;
 }
@@ -87,6 +152,12 @@ struct Facts {
   std::string operator()(const Unsubscribe& gone) const { return "unsubscribe" + Of(gone.session); }
   std::string operator()(const DeliverDone& done) const { return "read" + Of(done.session); }
   std::string operator()(const RecordSigned&) const { return "record signed"; }
+  std::string operator()(const PieceSigned& piece) const {
+    return "piece signed" + Describe(*piece.piece);
+  }
+  std::string operator()(const StatementSigned& statement) const {
+    return "statement signed" + Describe(*statement.statement);
+  }
   std::string operator()(const CredentialsRenewed&) const { return "credentials renewed"; }
   std::string operator()(const DrainRequested&) const { return "drain"; }
   std::string operator()(const Reconfigured& fresh) const {
@@ -127,6 +198,10 @@ struct Wishes {
   }
   std::string operator()(const CloseSession& close) const { return "close" + Of(close.session); }
   std::string operator()(const SignRecord&) const { return "sign"; }
+  std::string operator()(const SignPiece& sign) const { return "sign" + Describe(sign.piece); }
+  std::string operator()(const SignStatement& sign) const {
+    return "sign" + Describe(sign.statement);
+  }
   std::string operator()(const Persist& persist) const { return "remember " + persist.record.name; }
   std::string operator()(const Forget&) const { return "forget"; }
   std::string operator()(const PeerChanged& changed) const {

@@ -7,7 +7,10 @@
 namespace peermesh::sim {
 
 node::ControlFrame WireCodec::Pass(const node::ControlFrame& frame) {
-  if (std::holds_alternative<node::PeerRecords>(frame)) return frame;
+  if (std::holds_alternative<node::PeerRecords>(frame) ||
+      std::holds_alternative<node::Statements>(frame)) {
+    return frame;
+  }
   const std::string bytes = wire::EncodeControl(frame);
   PM_CHECK(bytes.size() <= kMaxControlFrameBytes);
   auto received = wire::DecodeControl(bytes);

@@ -1,7 +1,7 @@
 // Sends every frame through bytes and back, as peers do.
 //
-// Peer records are passed as they are: in production they come signed, and keys have no place in a
-// simulation.
+// Peer records and statements are passed as they are: in production they come signed, and keys have
+// no place in a simulation. Signatures of pieces are bytes, whatever is in them.
 #ifndef PEERMESH_TESTS_SIM_WIRE_CODEC_H_
 #define PEERMESH_TESTS_SIM_WIRE_CODEC_H_
 

@@ -11,7 +11,12 @@ using node::DialFailure;
 using node::DownReason;
 using node::Lane;
 
-constexpr Duration kWriteTime = std::chrono::microseconds(5);
+// TCP: the shortest retransmission timeout (Linux), doubled each time up to the longest, and how
+// many there are before a connection is given up.
+constexpr Duration kRetransmitMin = std::chrono::milliseconds(200);
+constexpr Duration kRetransmitMax = std::chrono::seconds(60);
+constexpr int kRetransmissions = 15;
+constexpr std::uint32_t kAllPackets = 1'000'000;
 constexpr Duration kFirstRetransmission = std::chrono::seconds(1);  // of a SYN, on Linux
 constexpr Duration kPausedPoll = std::chrono::milliseconds(10);
 constexpr std::uint64_t kControlFrameBytes = 64;  // guess; control frames are rare
@@ -22,16 +27,38 @@ LinkId LinkOf(std::uint64_t wire, int end) {
 
 }  // namespace
 
-World::Wire* World::FindWire(std::uint64_t wire) { return wires_.at(wire).get(); }
+Wire* World::FindWire(std::uint64_t wire) { return wires_.at(wire).get(); }
 
-std::pair<World::Wire*, int> World::FindEnd(HostIndex host, LinkId link) {
-  const std::uint64_t id = (link.value - 1) / 2;
-  if (!hosts_.at(host)->wires.contains(id)) return {nullptr, 0};
-  return {wires_.at(id).get(), static_cast<int>((link.value - 1) % 2)};
+std::pair<Wire*, int> World::FindEnd(HostIndex host, LinkId link) {
+  Wire* const wire = wires_.at((link.value - 1) / 2).get();
+  const int end = static_cast<int>((link.value - 1) % 2);
+  if (wire == nullptr || !wire->ends[end].listed) return {nullptr, 0};
+  PM_CHECK(wire->ends[end].host == host);
+  return {wire, end};
+}
+
+void World::Unlist(End& end, std::uint64_t wire) {
+  if (!std::exchange(end.listed, false)) return;
+  std::vector<std::uint64_t>& wires = hosts_[end.host]->wires;
+  wires.erase(std::lower_bound(wires.begin(), wires.end(), wire));
+}
+
+Duration World::Retransmissions(HostIndex from, HostIndex to) {
+  const std::uint32_t loss = hosts_[to]->loss;
+  Duration sum{}, next = kRetransmitMin;
+  if (loss == 0) return sum;
+  for (int i = 0; i < kRetransmissions; ++i) {
+    if (hosts_[from]->network.Below(kAllPackets) >= loss) break;
+    sum += next;
+    next = std::min(2 * next, kRetransmitMax);
+  }
+  return sum;
 }
 
 void World::Perform(HostIndex from, node::Dial& wish) {
-  const Duration delay = Delay(from);
+  Duration delay = Delay(from);
+  const auto place = by_address_.find(wish.address);
+  if (place != by_address_.end()) delay += DistanceOf(from, place->second);
   agenda_.Add({.when = now_ + delay,
                .kind = EventKind::kDial,
                .a = static_cast<std::uint32_t>(from),
@@ -64,18 +91,30 @@ void World::DialArrives(HostIndex from, PostedDial dial) {
   const HostIndex to = place->second;
   const Host& host = *hosts_.at(to);
   if (IsCut(from, to) || IsCut(to, from)) return DialAgain(from, std::move(dial));
+  // The first packet, or the answer to it.
+  if (const std::uint32_t loss = std::max(host.loss, dialler.loss);
+      loss > 0 && hosts_[from]->network.Below(kAllPackets) < loss) {
+    return DialAgain(from, std::move(dial));
+  }
   if (!host.node) return fail(DialFailure::kRefused, network_.latency);
   if (to == from) return fail(DialFailure::kSelf, network_.latency);
   if (dial.wish.expected && *dial.wish.expected != host.id) {
     return fail(DialFailure::kWrongPeer, network_.latency);
   }
-  Connect(from, dial.process, dial.wish.dial, to);
+  // The handshakes, a flight each way, must be over before the dialler gives up.
+  const Duration late = Retransmissions(from, to) + Retransmissions(to, from);
+  if (const Duration left = dial.began + kDialTimeout - now_; late > Duration{} && late >= left) {
+    return fail(DialFailure::kTimeout, std::max(left, Duration{}));
+  }
+  Connect(from, dial.process, dial.wish.dial, to, late);
 }
 
-void World::Connect(HostIndex from, std::uint64_t process, DialId dial, HostIndex to) {
+void World::Connect(HostIndex from, std::uint64_t process, DialId dial, HostIndex to,
+                    Duration late) {
   const std::uint64_t id = wires_.size();
   Wire& wire = *wires_.emplace_back(std::make_unique<Wire>());
   wire.dial = dial;
+  wire.distance = DistanceOf(from, to);
   wire.ends[0].host = from;
   wire.ends[0].process = process;
   wire.ends[1].host = to;
@@ -85,7 +124,7 @@ void World::Connect(HostIndex from, std::uint64_t process, DialId dial, HostInde
     wire.ends[end].up_since = now_;
     const Duration there = Delay(from), back = Delay(to);
     const Duration slack = hosts_.at(from)->network.Between({}, 2 * network_.latency);
-    agenda_.Add({.when = now_ + there + back + slack,
+    agenda_.Add({.when = now_ + there + back + slack + 2 * wire.distance + late,
                  .kind = EventKind::kUp,
                  .a = static_cast<std::uint32_t>(end),
                  .b = id});
@@ -117,12 +156,12 @@ void World::Up(std::uint64_t id, int index) {
     if (index == 0) {
       Post(end.host,
            node::DialFailed{wire->dial, waiting ? DialFailure::kTimeout : DialFailure::kTransport},
-           kWriteTime);
+           network_.write_time);
     }
     return Hang(id, index, DownReason::kTransport);
   }
-  end.up = true;
-  host.wires.insert(id);
+  end.up = end.listed = true;
+  host.wires.insert(std::lower_bound(host.wires.begin(), host.wires.end(), id), id);
   node::LinkUp up;
   up.link = LinkOf(id, index);
   up.peer = remote.id;
@@ -151,7 +190,9 @@ void World::Fly(std::uint64_t id, int from, Lane lane, Flight flight) {
     sent = lane == Lane::kControl ? now_ + takes : std::max(now_, host.line_free) + takes;
     if (lane == Lane::kData) host.line_free = sent;
   }
-  const Duration delay = Delay(wire.ends[from].host);
+  const HostIndex to = wire.ends[1 - from].host;
+  Duration delay = Delay(wire.ends[from].host) + wire.distance;
+  delay += Retransmissions(wire.ends[from].host, to);
   out.last_arrival = flight.arrival = std::max(out.last_arrival, sent + delay);
   out.unread += flight.bytes;
   out.flying.push_back(std::move(flight));
@@ -210,17 +251,25 @@ bool World::LandOne(std::uint64_t id, Wire& wire, int from, Lane lane) {
   Flight flight = std::move(in.flying.front());
   in.flying.pop_front();
   const LinkId link = LinkOf(id, 1 - from);
+  Traffic& traffic = hosts_[end.host]->traffic;
   if (auto* control = std::get_if<node::ControlFrame>(&flight.frame)) {
-    Learn(wire, 1 - from, *control);
+    traffic.acknowledgements.Add(kAcknowledgement);
+    traffic.received.Add(flight.size);
+    if (keep_truth) Learn(wire, 1 - from, *control);
+    DropForged(*control);
     Turn(end.host, node::ControlIn{link, std::move(*control)});
   } else if (auto* data = std::get_if<node::DataFrame>(&flight.frame)) {
+    traffic.acknowledgements.Add(kAcknowledgement);
+    traffic.received.Add(flight.size);
     in.granted = false;
     in.unread -= flight.bytes;
     Window(id, from);
+    DropForged(*data);
+    Show(&Witness::Landed, sender, end.host, *data);
     Turn(end.host, node::DataIn{link, std::move(*data)});
   } else {
     end.gone = true;
-    hosts_.at(end.host)->wires.erase(id);
+    Unlist(end, id);
     Turn(end.host, node::LinkDown{link, std::get<Fin>(flight.frame).why});
   }
   return true;
@@ -289,12 +338,26 @@ void World::EndOfWire(std::uint64_t id) {
 }
 
 // The previous write of data is done when the network takes more.
+bool World::TakesMore(const End& end) const {
+  const WireLane& lane = end.lanes[static_cast<int>(Lane::kData)];
+  return lane.blocked && lane.unread <= network_.window && !end.gone;
+}
+
+// The receiver has made room.
 void World::Window(std::uint64_t id, int from) {
   End& end = wires_.at(id)->ends[from];
-  WireLane& lane = end.lanes[static_cast<int>(Lane::kData)];
-  if (!lane.blocked || lane.unread > network_.window || end.gone) return;
-  lane.blocked = false;
-  Post(end.host, node::SendDone{LinkOf(id, from), Lane::kData}, kWriteTime);
+  if (!TakesMore(end)) return;
+  end.lanes[static_cast<int>(Lane::kData)].blocked = false;
+  Post(end.host, node::SendDone{LinkOf(id, from), Lane::kData}, network_.write_time);
+}
+
+// In a turn of this host.
+void World::Written(HostIndex host, LinkId link, Lane lane) {
+  if (network_.write_time == Duration{}) {
+    written_.push_back({link, lane});
+  } else {
+    Post(host, node::SendDone{link, lane}, network_.write_time);
+  }
 }
 
 std::size_t World::Break(HostIndex a, HostIndex b) {
@@ -322,12 +385,15 @@ void World::Perform(HostIndex host, node::SendControl& wish) {
     delta->add[0].pattern = "spoilt";
   }
   if (codec != nullptr) wish.frame = codec->Pass(wish.frame);
-  Fly((wish.link.value - 1) / 2, end, Lane::kControl, {{}, std::move(wish.frame)});
-  Post(host, node::SendDone{wish.link, Lane::kControl}, kWriteTime);
+  const std::uint64_t size =
+      kFraming + (size_of ? size_of(wish.frame) : std::visit(RoughSize{}, wish.frame));
+  hosts_[host]->traffic.sent[wish.frame.index()].Add(size);
+  Fly((wish.link.value - 1) / 2, end, Lane::kControl, {{}, std::move(wish.frame), 0, size});
+  Written(host, wish.link, Lane::kControl);
 }
 
 void World::Perform(HostIndex host, node::SendData& wish) {
-  const auto [wire, end] = FindEnd(host, wish.link);
+  const auto [wire, index] = FindEnd(host, wish.link);
   if (wire == nullptr) return;
   const std::uint64_t id = (wish.link.value - 1) / 2;
   std::uint64_t bytes = 0;
@@ -336,13 +402,21 @@ void World::Perform(HostIndex host, node::SendData& wish) {
     bytes += run.bytes();
     messages |= !run.items.empty();
   }
-  const HostIndex to = wire->ends[1 - end].host;
-  wire->ends[end].lanes[static_cast<int>(Lane::kData)].blocked = true;
+  for (const node::Relayed& relayed : wish.frame.relayed) bytes += relayed.bytes();
+  messages |= !wish.frame.relayed.empty();
+  End& end = wire->ends[index];
+  const HostIndex to = wire->ends[1 - index].host;
+  WireLane& lane = end.lanes[static_cast<int>(Lane::kData)];
+  lane.blocked = true;
   if (!messages || drop_data_.erase({host, to}) == 0) {
     if (codec != nullptr) wish.frame = codec->Pass(wish.frame);
-    Fly(id, end, Lane::kData, {{}, std::move(wish.frame), bytes});
+    const std::uint64_t size = kFraming + RoughSize{}(wish.frame);
+    hosts_[host]->traffic.sent[Traffic::kData].Add(size);
+    Fly(id, index, Lane::kData, {{}, std::move(wish.frame), bytes, size});
   }
-  Window(id, end);
+  if (!TakesMore(end)) return;
+  lane.blocked = false;
+  Written(host, wish.link, Lane::kData);
 }
 
 void World::Perform(HostIndex host, node::ReadNext& wish) {
@@ -363,9 +437,9 @@ void World::Perform(HostIndex host, node::Close& wish) {
   const auto [wire, end] = FindEnd(host, wish.link);
   if (wire == nullptr) return;
   const std::uint64_t id = (wish.link.value - 1) / 2;
-  hosts_.at(host)->wires.erase(id);
+  Unlist(wire->ends[end], id);
   Hang(id, end, DownReason::kClosedByPeer);
-  Post(host, node::LinkDown{wish.link, DownReason::kClosedByUs}, kWriteTime);
+  Post(host, node::LinkDown{wish.link, DownReason::kClosedByUs}, network_.write_time);
 }
 
 }  // namespace peermesh::sim

@@ -38,6 +38,11 @@ class Witness {
   virtual void Forgets(const Process& /*publisher*/, const Process& /*subscriber*/,
                        std::string_view /*pattern*/) {}
 
+  // What it says of another peer.
+  virtual void Changed(HostIndex /*at*/, const node::PeerChanged&) {}
+  // Data arrived and is about to be handed over.
+  virtual void Landed(HostIndex /*from*/, HostIndex /*to*/, const node::DataFrame&) {}
+
   virtual void Opened(AppIndex) {}
   virtual void Closed(AppIndex) {}
   virtual void Wants(AppIndex, const node::Subscription&) {}

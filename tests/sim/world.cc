@@ -13,11 +13,27 @@ Rng::Seed SeedOf(std::uint64_t seed) {
   return {HashWord(seed), HashWord(seed + 1), HashWord(seed + 2), HashWord(seed + 3)};
 }
 
+// An ECDSA signature and the thread that makes it: guess.
+constexpr Duration kSignTime = std::chrono::microseconds(40);
+
+std::uint64_t WordsOf(const PeerId& id) {
+  return HashBytes({reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()});
+}
+std::string TextOf(std::uint64_t word) {
+  std::string text(8, ' ');
+  for (char& byte : text) {
+    byte = static_cast<char>(word & 0xff);
+    word >>= 8;
+  }
+  return text;
+}
+
 }  // namespace
 
 World::World(std::uint64_t seed, Network network, Duration slowest_write)
     : rng_(SeedOf(seed)), network_(network), slowest_write_(slowest_write) {
   wires_.emplace_back();  // numbers begin at 1
+  seal_key_ = HashWord(~seed);
   next_check_ = now_;
 }
 World::~World() = default;
@@ -45,13 +61,13 @@ void World::Run(Duration for_how_long) {
 bool World::RunUntil(const std::function<bool()>& condition, Duration limit) {
   const Instant end = now_ + limit;
   while (!condition()) {
-    if (agenda_.empty() || agenda_.next() > end) {
+    const std::optional<Event> event = agenda_.Take(end);
+    if (!event) {
       now_ = end;
       return condition();
     }
-    const Event event = agenda_.Take();
-    now_ = event.when;
-    Dispatch(event);
+    now_ = event->when;
+    Dispatch(*event);
   }
   return true;
 }
@@ -78,7 +94,24 @@ void World::Dispatch(const Event& event) {
 }
 
 Duration World::Delay(HostIndex from) {
+  if (network_.jitter == Duration{}) return network_.latency;
   return network_.latency + hosts_.at(from)->network.Between({}, network_.jitter);
+}
+
+// By who they are, not by a draw: as far apart after a restart as before.
+Duration World::DistanceOf(HostIndex a, HostIndex b) const {
+  Duration distance{};
+  if (network_.spread > Duration{}) {
+    const std::uint64_t pair =
+        HashWord(membership::ObserverKey(id(a))) ^ HashWord(membership::ObserverKey(id(b)));
+    const auto width = static_cast<std::uint64_t>(network_.spread.count()) + 1;
+    distance += Duration(static_cast<std::int64_t>(HashWord(pair ^ seal_key_) % width));
+  }
+  if (!network_.regions.empty()) {
+    const std::size_t regions = network_.regions.size();
+    distance += network_.regions[a % regions].at(b % regions);
+  }
+  return distance;
 }
 
 std::uint64_t World::Fingerprint() const {
@@ -122,6 +155,7 @@ void World::Start(HostIndex index) {
   config.name = host.name;
   config.epoch = kFirstEpoch + host.process;
   config.seeds = host.seeds;
+  config.shape = shape_;
   config.limits = host.limits;
   for (const auto& [id, record] : host.disk->records()) config.remembered.push_back(record);
   const Rng rng = host.life.Fork("process");
@@ -146,6 +180,7 @@ void World::Stop(HostIndex index, std::optional<node::DownReason> told, Goodbye 
   for (const std::uint64_t id : std::exchange(host.wires, {})) {
     Wire& wire = *wires_.at(id);
     const int end = wire.ends[0].host == index ? 0 : 1;
+    wire.ends[end].listed = false;
     if (told) {
       Hang(id, end, *told);
     } else {
@@ -188,7 +223,7 @@ void World::Resumed(HostIndex index) {
   if (!host.node) return;
   host.wake_at = kNever;
   ScheduleWake(index);
-  for (const std::uint64_t wire : std::set(host.wires)) LandAll(wire);
+  for (const std::uint64_t wire : std::vector(host.wires)) LandAll(wire);
 }
 
 void World::Cut(HostIndex a, HostIndex b) {
@@ -205,7 +240,28 @@ void World::Heal(HostIndex a, HostIndex b) {
 
 void World::HealAll() {
   cuts_.clear();
+  partings_.clear();
   LandEverything();
+}
+
+void World::Split(const std::vector<HostIndex>& apart, bool one_way) {
+  Parting parting{std::vector<bool>(hosts_.size()), one_way};
+  for (const HostIndex host : apart) parting.apart.at(host) = true;
+  partings_.push_back(std::move(parting));
+}
+
+bool World::FindCut(HostIndex from, HostIndex to) const {
+  for (const Parting& parting : partings_) {
+    const bool a = from < parting.apart.size() && parting.apart[from];
+    const bool b = to < parting.apart.size() && parting.apart[to];
+    if (a != b && (b || !parting.one_way)) return true;
+  }
+  return cuts_.contains({from, to});
+}
+
+void World::Lossy(HostIndex host, double share) {
+  PM_CHECK(share >= 0 && share <= 1);
+  hosts_.at(host)->loss = static_cast<std::uint32_t>(share * 1e6 + 0.5);
 }
 
 void World::JumpClock(HostIndex host, Duration by) {
@@ -241,7 +297,7 @@ void World::Turn(HostIndex index, std::optional<node::Input> input) {
   if (trace) told = input ? Describe(*input) : "wake";
   if (host.node->NextWake() <= now) host.node->Wake(now, effects);
   if (input) {
-    if (const auto* subscribe = std::get_if<node::Subscribe>(&*input)) {
+    if (const auto* subscribe = std::get_if<node::Subscribe>(&*input); subscribe && keep_truth) {
       truth_.Subscribed(apps_.at(subscribe->session.value - 1)->received);
     }
     host.node->Handle(now, *std::move(input), effects);
@@ -252,13 +308,30 @@ void World::Turn(HostIndex index, std::optional<node::Input> input) {
     trace(host.name + ": " + told);
   }
   CheckSome(index);
-  history_.Add(now_).Add(index).Add(effects.size());
-  for (node::Effect& effect : effects) {
-    history_.Add(effect.index());
-    std::visit([&](auto& wish) { Perform(index, wish); }, effect);
-  }
+  Obey(index, now, effects);
   effects_ = std::move(effects);
   if (host.node) ScheduleWake(index);
+}
+
+// What a node asks for because a write is done belongs to the same turn if writes take no time.
+void World::Obey(HostIndex index, Instant now, node::Effects& effects) {
+  history_.Add(now_).Add(index);
+  for (;;) {
+    history_.Add(effects.size());
+    for (node::Effect& effect : effects) {
+      history_.Add(effect.index());
+      std::visit([&](auto& wish) { Perform(index, wish); }, effect);
+    }
+    if (written_.empty()) return;
+    effects.clear();
+    std::vector<node::SendDone> written = std::exchange(written_, {});
+    for (const node::SendDone& done : written) {
+      if (FindEnd(index, done.link).first == nullptr) continue;  // closed in this turn
+      hosts_[index]->node->Handle(now, done, effects);
+    }
+    written.clear();
+    if (written_.empty()) written_ = std::move(written);  // for its room
+  }
 }
 
 void World::CheckSome(HostIndex touched) {
@@ -301,8 +374,62 @@ void World::Perform(HostIndex index, node::SignRecord& wish) {
   record.addresses = {me.address};
   record.software = "sim";
   record.epoch = kFirstEpoch + me.process;
+  record.channels = wish.channels;
+  record.observers = wish.observers;
+  record.published = wish.published;
   record.encoded = std::string(700, 'r');  // as long as a real one
   Post(index, node::RecordSigned{std::move(record)}, std::chrono::microseconds(5));
+}
+
+void World::Perform(HostIndex index, node::SignPiece& wish) {
+  if (wish.piece.stream.origin != id(index)) Fail("a peer signs what another published");
+  wish.piece.signature = SealOf(wish.piece);
+  Post(index, node::PieceSigned{std::make_shared<const broadcast::Piece>(std::move(wish.piece))},
+       kSignTime);
+}
+
+void World::Perform(HostIndex index, node::SignStatement& wish) {
+  if (wish.statement.observer != id(index)) Fail("a peer signs what another says");
+  wish.statement.encoded = SealOf(wish.statement);
+  Post(index,
+       node::StatementSigned{
+           std::make_shared<const membership::Statement>(std::move(wish.statement))},
+       kSignTime);
+}
+
+// Eight bytes that take the world's key to make, over everything a signature covers.
+std::string World::SealOf(const broadcast::Piece& piece) const {
+  Digest digest;
+  digest.Add(seal_key_).Add(WordsOf(piece.stream.origin)).Add(piece.stream.epoch);
+  digest.Add(piece.stream.channel).Add(piece.after).Add(piece.first).Add(piece.rows.size());
+  digest.Add(static_cast<std::uint64_t>(piece.publish_time_us));
+  for (const std::uint32_t row : piece.rows) {
+    digest.Add(ContentHash(piece.batch->record(piece.batch->rows[row])));
+  }
+  return TextOf(digest.value());
+}
+
+std::string World::SealOf(const membership::Statement& statement) const {
+  Digest digest;
+  digest.Add(seal_key_).Add(WordsOf(statement.observer)).Add(WordsOf(statement.subject));
+  digest.Add(statement.incarnation).Add(statement.number);
+  digest.Add(static_cast<std::uint64_t>(statement.claim));
+  return TextOf(digest.Add(static_cast<std::uint64_t>(statement.reason)).value());
+}
+
+void World::DropForged(node::ControlFrame& frame) {
+  auto* told = std::get_if<node::Statements>(&frame);
+  if (told == nullptr) return;
+  refused_ += std::erase_if(told->statements, [this](const membership::StatementRef& statement) {
+    return statement->encoded != SealOf(*statement);
+  });
+}
+
+void World::DropForged(node::DataFrame& frame) {
+  if (frame.relayed.empty()) return;
+  refused_ += std::erase_if(frame.relayed, [this](const node::Relayed& relayed) {
+    return relayed.piece->signature != SealOf(*relayed.piece);
+  });
 }
 
 void World::Perform(HostIndex host, node::Persist& wish) {
@@ -313,7 +440,13 @@ void World::Perform(HostIndex host, node::Forget& wish) {
   hosts_.at(host)->disk->Forget(now_, wish.peer);
 }
 
-void World::Perform(HostIndex host, node::Note& wish) { hosts_.at(host)->notes.push_back(wish); }
+void World::Perform(HostIndex host, node::Note& wish) {
+  if (keep_answers) hosts_.at(host)->notes.push_back(wish);
+}
+
+void World::Perform(HostIndex host, node::PeerChanged& wish) {
+  Show(&Witness::Changed, host, wish);
+}
 
 void World::Perform(HostIndex index, node::Drained&) {
   Host& drained = *hosts_.at(index);

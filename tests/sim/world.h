@@ -6,6 +6,11 @@
 // each session, exactly one LinkUp or DialFailed for each Dial. Frames of one lane arrive in order;
 // lanes are independent of each other.
 //
+// Broadcasts and statements are signed with a keyed hash that only the world can make; what comes
+// with another is thrown away and counted, as a driver does.
+//
+// A mesh of thousands: `checks` seldom, `keep_answers` and `keep_truth` off, and `write_time` 0.
+//
 // It also keeps the truth: every number a node gave out and what it was given for. Applications are
 // checked against it with every delivery (order, content, matched subscriptions), and at the end
 // for completeness. Whatever is found goes to `on_failure`.
@@ -17,7 +22,6 @@
 #define PEERMESH_TESTS_SIM_WORLD_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -36,7 +40,9 @@
 #include "tests/sim/agenda.h"
 #include "tests/sim/app.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/traffic.h"
 #include "tests/sim/truth.h"
+#include "tests/sim/wire.h"
 #include "tests/sim/witness.h"
 
 namespace peermesh::sim {
@@ -55,13 +61,18 @@ class World {
   std::vector<Witness*> witnesses;
   Checks checks;
   Codec* codec = nullptr;
-  bool keep_answers = true;  // and texts; off for long runs
+  bool keep_answers = true;  // and texts and notes; off for long runs
+  // The books of who is owed what, which grow with every pair of peers. Off: witnesses judge.
+  bool keep_truth = true;
+  // Bytes of a control frame on the wire, as traffic counts it; RoughSize if it is not set.
+  std::function<std::uint64_t(const node::ControlFrame&)> size_of;
 
   // --- Hosts ---
   // Starts at once. Seeds are hosts, or texts for addresses that lead elsewhere.
   HostIndex Add(std::string name, const std::vector<HostIndex>& seeds = {},
                 node::Limits limits = {}, const std::vector<std::string>& other_seeds = {});
-  void Kill(HostIndex host);      // kill -9: the kernel says goodbye for it
+  void SetShape(node::Shape shape) { shape_ = shape; }  // of hosts that start from now on
+  void Kill(HostIndex host);                            // kill -9: the kernel says goodbye for it
   void PowerOff(HostIndex host);  // nobody says anything, until it is started again
   void Start(HostIndex host);     // a new process, with a new epoch and what the last remembered
   void Restart(HostIndex host);   // killed first, if it runs
@@ -71,6 +82,11 @@ class World {
   void Stall(HostIndex host, Duration for_how_long);
   void Cut(HostIndex a, HostIndex b);  // packets vanish both ways; nobody is told
   void CutOneWay(HostIndex from, HostIndex to);
+  // What goes between these and all others vanishes until HealAll; one way: what the others send.
+  void Split(const std::vector<HostIndex>& apart, bool one_way = false);
+  // This share of the packets that come to this host is lost. Connections are TCP, so each costs a
+  // retransmission, after 200 ms, 400 ms and so on, and holds up what was sent behind it.
+  void Lossy(HostIndex host, double share);
   void Heal(HostIndex a, HostIndex b);
   void HealAll();
   // Every connection between them is reset; how many there were.
@@ -134,55 +150,33 @@ class World {
   std::uint64_t Fingerprint() const;
   Rng& rng() { return rng_; }
   std::uint64_t turns() const { return turns_; }
+  // Since it was added.
+  const Traffic& TrafficOf(HostIndex host) const { return hosts_.at(host)->traffic; }
+  std::uint64_t refused() const { return refused_; }  // pieces and statements nobody signed
   std::uint64_t changes_lost() const { return changes_lost_; }  // that no disk had yet, in crashes
 
  private:
-  struct Fin {
-    node::DownReason why;
-  };
-  struct Flight {
-    Instant arrival;
-    std::variant<node::ControlFrame, node::DataFrame, Fin> frame;
-    std::uint64_t bytes = 0;
-  };
-  struct WireLane {
-    std::deque<Flight> flying;
-    std::uint64_t unread = 0;  // bytes sent and not consumed
-    bool blocked = false;      // a SendDone waits for the window
-    bool granted = false;      // the receiver may take one data frame
-    Instant last_arrival{};
-  };
-  struct End {
-    HostIndex host = 0;
-    std::uint64_t process = 0;
-    bool up = false, gone = false, silent = false;
-    Instant up_since{};  // when it first tried to come up
-    WireLane lanes[2];   // outbound
-  };
-  struct Wire {
-    End ends[2];  // the dialler first
-    DialId dial;
-    bool broken = false;  // nothing but the news of it passes any more
-  };
   struct Host {
-    std::string name, address;
+    std::unique_ptr<node::Node> node;
+    Instant wake_at = kNever;
+    Duration skew{};
+    Instant stalled_until{};
+    std::uint64_t process = 0;  // also the epoch, less kFirstEpoch
+    bool paused = false;
+    std::uint32_t loss = 0;  // of a million packets that come
+    Instant line_free{};     // when its network takes the next byte
+    Rng network{Rng::Seed{}}, life{Rng::Seed{}};
+    std::vector<std::uint64_t> wires;  // in order
+    std::map<SessionId, AppIndex> sessions;
+    Traffic traffic;
     PeerId id;
+    std::string name, address;
     std::vector<std::string> seeds;
     node::Limits limits;
     std::unique_ptr<Disk> disk;
-    std::unique_ptr<node::Node> node;
-    std::uint64_t process = 0;  // also the epoch, less kFirstEpoch
-    Duration skew{};
-    Instant wake_at = kNever;
-    Instant line_free{};  // when its network takes the next byte
-    bool paused = false;
-    Instant stalled_until{};
     std::vector<node::Input> backlog;  // while paused
     std::optional<Instant> drained;
     std::vector<node::Note> notes;
-    std::set<std::uint64_t> wires;
-    std::map<SessionId, AppIndex> sessions;
-    Rng network{Rng::Seed{}}, life{Rng::Seed{}};
   };
   struct PostedInput {
     std::uint64_t process = 0;
@@ -217,8 +211,19 @@ class World {
     return hosts_.at(host)->paused || hosts_.at(host)->stalled_until > now_;
   }
   void Resumed(HostIndex host);
-  bool IsCut(HostIndex from, HostIndex to) const { return cuts_.contains({from, to}); }
+  bool IsCut(HostIndex from, HostIndex to) const {
+    return !(cuts_.empty() && partings_.empty()) && FindCut(from, to);
+  }
+  bool FindCut(HostIndex from, HostIndex to) const;
   Duration Delay(HostIndex from);
+  Duration DistanceOf(HostIndex a, HostIndex b) const;
+  Duration Retransmissions(HostIndex from, HostIndex to);
+  void Obey(HostIndex host, Instant now, node::Effects& effects);
+  void Written(HostIndex host, LinkId link, node::Lane lane);
+  std::string SealOf(const broadcast::Piece& piece) const;
+  std::string SealOf(const membership::Statement& statement) const;
+  void DropForged(node::ControlFrame& frame);
+  void DropForged(node::DataFrame& frame);
 
   void Perform(HostIndex host, node::SendControl& wish);
   void Perform(HostIndex host, node::SendData& wish);
@@ -232,18 +237,21 @@ class World {
   void Perform(HostIndex host, node::SignRecord& wish);
   void Perform(HostIndex host, node::Persist& wish);
   void Perform(HostIndex host, node::Forget& wish);
-  void Perform(HostIndex, node::PeerChanged&) {}
+  void Perform(HostIndex host, node::PeerChanged& wish);
   void Perform(HostIndex host, node::Note& wish);
   void Perform(HostIndex host, node::Drained& wish);
   void Perform(HostIndex, node::Pinged&) {}
+  void Perform(HostIndex host, node::SignPiece& wish);
+  void Perform(HostIndex host, node::SignStatement& wish);
 
   Wire* FindWire(std::uint64_t wire);
   // The wire and end of a link that is still there; {nullptr, 0} if it is not.
   std::pair<Wire*, int> FindEnd(HostIndex host, LinkId link);
   void DialArrives(HostIndex from, PostedDial dial);
   void DialAgain(HostIndex from, PostedDial dial);
-  void Connect(HostIndex from, std::uint64_t process, DialId dial, HostIndex to);
+  void Connect(HostIndex from, std::uint64_t process, DialId dial, HostIndex to, Duration late);
   void Up(std::uint64_t wire, int end);
+  void Unlist(End& end, std::uint64_t wire);
   void Fly(std::uint64_t wire, int from, node::Lane lane, Flight flight);
   void Land(std::uint64_t wire, int from, node::Lane lane);
   bool LandOne(std::uint64_t id, Wire& wire, int from, node::Lane lane);
@@ -251,10 +259,12 @@ class World {
   void LandAll(std::uint64_t wire);
   void LandEverything();
   void Hang(std::uint64_t wire, int end, node::DownReason why);
+  bool TakesMore(const End& end) const;
   void Window(std::uint64_t wire, int from);
   void EndOfWire(std::uint64_t wire);
   void FeedNow(std::uint64_t plan);
 
+  node::Shape shape_;
   Instant now_{std::chrono::hours(1)};
   Rng rng_;
   const Network network_;
@@ -271,6 +281,9 @@ class World {
   std::vector<std::unique_ptr<App>> apps_;
   std::vector<std::unique_ptr<Wire>> wires_;  // by number; null when it has ended
   std::set<std::pair<HostIndex, HostIndex>> cuts_, drop_data_, spoil_delta_;
+  std::vector<Parting> partings_;
+  std::vector<node::SendDone> written_;  // this turn, if writes take no time
+  std::uint64_t seal_key_ = 0, refused_ = 0;
   std::map<RequestId, std::pair<AppIndex, std::vector<Accepted>>> publishing_;
   Truth truth_;
   std::map<std::pair<Process, Process>, std::uint64_t> interest_seen_;  // publisher, subscriber

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace peermesh::membership {
@@ -24,17 +25,15 @@ class MembersTest : public testing::Test {
  protected:
   ~MembersTest() override { members.CheckInvariants(); }
 
-  Description Record(PeerId peer, std::uint64_t incarnation = 1) {
-    Description description;
-    description.id = peer;
-    description.name = "peer";
-    description.incarnation = incarnation;
-    description.addresses = {"host:1"};
-    description.epoch = incarnation;
-    return description;
-  }
-  bool Describe(PeerId peer, std::uint64_t incarnation = 1) {
-    return members.Describe(now, Record(peer, incarnation), StateReason::kHeardOf);
+  bool Describe(PeerId peer, std::uint64_t incarnation = 1,
+                StateReason how = StateReason::kHeardOf) {
+    Record record;
+    record.id = peer;
+    record.name = "peer";
+    record.incarnation = incarnation;
+    record.addresses = {"host:1"};
+    record.epoch = incarnation;
+    return members.Describe(now, std::move(record), how);
   }
   void Link(PeerId peer, std::uint8_t direction = kOutbound) {
     members.LinkUp(now, peer, "peer", 1, "test", {}, direction);
@@ -48,11 +47,11 @@ class MembersTest : public testing::Test {
             bool left = false) {
     members.Belief(now, from, about, incarnation, linked, left);
   }
-  const PeerView& Row(PeerId peer) { return *members.Find(peer); }
+  const Row& RowOf(PeerId peer) { return *members.Find(peer); }
   void ExpectState(PeerId peer, State state, StateReason reason) {
     members.CheckInvariants();
-    EXPECT_EQ(Row(peer).state, state);
-    EXPECT_EQ(Row(peer).reason, reason);
+    EXPECT_EQ(RowOf(peer).state, state);
+    EXPECT_EQ(RowOf(peer).reason, reason);
   }
   // A peer that was linked and whose process is gone.
   void Lose(PeerId peer) {
@@ -76,7 +75,7 @@ class MembersTest : public testing::Test {
 TEST_F(MembersTest, APeerHeardOfIsSuspectUntilALinkOrTimeTells) {
   EXPECT_TRUE(Describe(one));
   ExpectState(one, State::kSuspect, StateReason::kHeardOf);
-  EXPECT_EQ(Row(one).connection, Connection::kIdle);
+  EXPECT_EQ(RowOf(one).connection, Connection::kIdle);
   Describe(two);
   Link(two);
   ExpectState(two, State::kAlive, StateReason::kNone);
@@ -88,10 +87,10 @@ TEST_F(MembersTest, APeerHeardOfIsSuspectUntilALinkOrTimeTells) {
 
 TEST_F(MembersTest, ALinkShowsWhatItsHandshakeSaid) {
   members.LinkUp(now, one, "alpha", 77, "v1", WallTime(5s), kInbound);
-  const PeerView& row = Row(one);
-  EXPECT_EQ(row.name, "alpha");
+  const Row& row = RowOf(one);
+  EXPECT_EQ(row.name(), "alpha");
   EXPECT_EQ(row.epoch, 77u);
-  EXPECT_EQ(row.software, "v1");
+  EXPECT_EQ(row.software(), "v1");
   EXPECT_EQ(row.certificate_expiry, WallTime(5s));
   EXPECT_EQ(row.direction, kInbound);
   EXPECT_EQ(row.connection, Connection::kConnected);
@@ -105,14 +104,14 @@ TEST_F(MembersTest, OnlyALargerIncarnationIsNews) {
   EXPECT_FALSE(Describe(one, 5));
   EXPECT_FALSE(Describe(one, 4));
   EXPECT_TRUE(Describe(one, 6));
-  EXPECT_EQ(Row(one).incarnation, 6u);
+  EXPECT_EQ(RowOf(one).incarnation, 6u);
   EXPECT_FALSE(Describe(self, 100)) << "nobody tells us about ourselves";
 }
 
 TEST_F(MembersTest, ARecordDoesNotContradictTheLinkAboutTheEpoch) {
   members.LinkUp(now, one, "peer", 9, "test", {}, kInbound);
   EXPECT_TRUE(Describe(one, 3));
-  EXPECT_EQ(Row(one).epoch, 9u);
+  EXPECT_EQ(RowOf(one).epoch, 9u);
 }
 
 TEST_F(MembersTest, SilenceIsSuspicionAndThenDeath) {
@@ -132,10 +131,10 @@ TEST_F(MembersTest, ABrokenLinkIsSuspicionAndARefusedDialDeath) {
   Unlink(one);
   ExpectState(one, State::kSuspect, StateReason::kLinkBroken);
   members.Dialling(now, one);
-  EXPECT_EQ(Row(one).connection, Connection::kConnecting);
+  EXPECT_EQ(RowOf(one).connection, Connection::kConnecting);
   Refuse(one);
   ExpectState(one, State::kDead, StateReason::kConnectionRefused);
-  EXPECT_EQ(Row(one).connection, Connection::kDisconnected);
+  EXPECT_EQ(RowOf(one).connection, Connection::kDisconnected);
 }
 
 TEST_F(MembersTest, OtherFailuresOfADialDecideNothing) {
@@ -145,7 +144,7 @@ TEST_F(MembersTest, OtherFailuresOfADialDecideNothing) {
                                 StateReason::kDialUnreachable, StateReason::kLinkBroken}) {
     members.DialFailed(now, one, why);
     ExpectState(one, State::kSuspect, StateReason::kLinkBroken);
-    EXPECT_EQ(Row(one).connection_reason, why);
+    EXPECT_EQ(RowOf(one).connection_reason, why);
   }
   Wait();
   ExpectState(one, State::kDead, StateReason::kLinkBroken);
@@ -156,7 +155,7 @@ TEST_F(MembersTest, AFailedDialSaysNothingAgainstALink) {
   members.Dialling(now, one);
   Refuse(one);
   ExpectState(one, State::kAlive, StateReason::kNone);
-  EXPECT_EQ(Row(one).connection, Connection::kConnected);
+  EXPECT_EQ(RowOf(one).connection, Connection::kConnected);
 }
 
 TEST_F(MembersTest, AGoodbyeIsFinalForItsIncarnation) {
@@ -207,9 +206,9 @@ TEST_F(MembersTest, TheLastVoucherDecides) {
   Says(two, one, true);
   Says(three, one, true);
   Says(two, one, false);
-  EXPECT_EQ(Row(one).state, State::kUnreachable);
+  EXPECT_EQ(RowOf(one).state, State::kUnreachable);
   Says(three, one, false);
-  EXPECT_EQ(Row(one).state, State::kDead);
+  EXPECT_EQ(RowOf(one).state, State::kDead);
 }
 
 TEST_F(MembersTest, HearsaySaysNothingAgainstALink) {
@@ -224,18 +223,18 @@ TEST_F(MembersTest, ABeliefAboutAnEarlierIncarnationCountsForNothing) {
   Lose(one);
   EXPECT_TRUE(Describe(one, 7));
   Says(two, one, true, 6);
-  EXPECT_EQ(Row(one).state, State::kDead);
+  EXPECT_EQ(RowOf(one).state, State::kDead);
   Says(two, one, false, 6, true);
-  EXPECT_EQ(Row(one).state, State::kDead) << "that was an earlier goodbye";
+  EXPECT_EQ(RowOf(one).state, State::kDead) << "that was an earlier goodbye";
   Says(two, one, true, 7);
-  EXPECT_EQ(Row(one).state, State::kUnreachable);
+  EXPECT_EQ(RowOf(one).state, State::kUnreachable);
 }
 
 TEST_F(MembersTest, AGoodbyeHeardSecondHandCountsForTheDead) {
   Lose(one);
   Says(two, one, true);
   Says(three, one, false, 1, true);
-  EXPECT_EQ(Row(one).state, State::kUnreachable) << "somebody still has it";
+  EXPECT_EQ(RowOf(one).state, State::kUnreachable) << "somebody still has it";
   Says(two, one, false, 1, true);
   ExpectState(one, State::kLeft, StateReason::kGoodbye);
 }
@@ -246,7 +245,7 @@ TEST_F(MembersTest, BeliefsAboutStrangersOurselvesOrTheSpeakerAreIgnored) {
   Says(two, self, false);
   Says(two, two, false);
   EXPECT_EQ(members.size(), 1u);
-  EXPECT_EQ(Row(two).state, State::kAlive);
+  EXPECT_EQ(RowOf(two).state, State::kAlive);
 }
 
 TEST_F(MembersTest, TheLostAreForgottenADayAfterTheyWereAlive) {
@@ -277,14 +276,14 @@ TEST_F(MembersTest, NobodyWithALinkIsForgotten) {
 TEST_F(MembersTest, RoundTripsAreSmoothed) {
   Link(one);
   members.RoundTrip(one, 800us);
-  EXPECT_EQ(Row(one).round_trip, 800us);
+  EXPECT_EQ(RowOf(one).round_trip, 800us);
   members.RoundTrip(one, 1600us);
-  EXPECT_EQ(Row(one).round_trip, 900us);
+  EXPECT_EQ(RowOf(one).round_trip, 900us);
   members.RoundTrip(one, -1us);
   members.RoundTrip(two, 5us);
-  EXPECT_EQ(Row(one).round_trip, 900us);
+  EXPECT_EQ(RowOf(one).round_trip, 900us);
   Unlink(one);
-  EXPECT_FALSE(Row(one).round_trip.has_value());
+  EXPECT_FALSE(RowOf(one).round_trip.has_value());
 }
 
 TEST_F(MembersTest, ChangesComeOnceEachInOrderOfIds) {
@@ -339,7 +338,7 @@ TEST_F(MembersTest, ATableFullOfSuspectsTakesNoHearsayButALink) {
   EXPECT_FALSE(Describe(one));
   EXPECT_EQ(members.Find(one), nullptr);
   Link(one);
-  EXPECT_EQ(Row(one).state, State::kAlive);
+  EXPECT_EQ(RowOf(one).state, State::kAlive);
   EXPECT_EQ(members.Find(Peer(10)), nullptr) << "the oldest suspect made room";
   EXPECT_EQ(members.size(), kMaxPeers);
 }

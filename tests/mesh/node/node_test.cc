@@ -250,6 +250,7 @@ TEST(NodeBoundsTest, LinksBeyondTheBoundAreRefusedAndSoughtAgain) {
   config.name = "hub";
   config.epoch = 1;
   config.seeds = {"seed:1"};
+  config.shape.full_mesh_peers = 2 * kMaxLinks;  // seeds are sought beside links
   Instant now{1h};
   auto node = *Node::Create(config, Rng({1, 2, 3, 4}), now);
   Effects out;

@@ -240,9 +240,27 @@ void StoryDriver::Follow(const SignRecord& wish) {
   own.name = config.name;
   own.incarnation = wish.incarnation;
   own.epoch = config.epoch;
+  own.channels = wish.channels;
+  own.observers = wish.observers;
+  own.published = wish.published;
   own.addresses = {config.name + ":7443"};
   own.encoded = "record of " + config.name;
   due_.push_back(RecordSigned{std::move(own)});
+}
+
+void StoryDriver::Follow(const SignPiece& wish) {
+  broadcast::Piece piece = wish.piece;
+  Require(piece.IsWellFormed() && piece.stream.origin == config.self, "a piece nobody may sign");
+  piece.signature = "signed by " + config.name;
+  due_.push_back(PieceSigned{std::make_shared<const broadcast::Piece>(std::move(piece))});
+}
+
+void StoryDriver::Follow(const SignStatement& wish) {
+  membership::Statement statement = wish.statement;
+  Require(statement.observer == config.self, "a statement of somebody else");
+  statement.encoded = "signed by " + config.name;
+  due_.push_back(
+      StatementSigned{std::make_shared<const membership::Statement>(std::move(statement))});
 }
 
 void StoryDriver::Follow(const Persist& wish) { disk[wish.record.id] = wish.record; }

@@ -113,6 +113,8 @@ class StoryDriver {
   void Follow(const Subscribed& wish);
   void Follow(const CloseSession& wish);
   void Follow(const SignRecord& wish);
+  void Follow(const SignPiece& wish);
+  void Follow(const SignStatement& wish);
   void Follow(const Persist& wish);
   void Follow(const Forget& wish);
   void Follow(const PeerChanged& wish);

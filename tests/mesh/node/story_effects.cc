@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "tests/mesh/node/story_frames.h"
+#include "tests/mesh/node/story_large.h"
 #include "tests/mesh/node/story_names.h"
 
 namespace peermesh::node {
@@ -113,7 +114,14 @@ struct EffectText {
     return "CloseSession " + cast.App(wish.session) + " " + NameOf(kRefusalNames, wish.reason);
   }
   std::string operator()(const SignRecord& wish) const {
-    return "SignRecord " + std::to_string(wish.incarnation);
+    return "SignRecord " + std::to_string(wish.incarnation) +
+           ShowObserved(cast, wish.channels, wish.observers, wish.published);
+  }
+  std::string operator()(const SignPiece& wish) const {
+    return "SignPiece " + ShowPiece(wish.piece);
+  }
+  std::string operator()(const SignStatement& wish) const {
+    return "SignStatement " + ShowStatement(wish.statement);
   }
   std::string operator()(const Persist& wish) const {
     return "Persist " + ShowPeer(wish.record.id) + " " + std::to_string(wish.record.incarnation);

@@ -68,7 +68,7 @@ absl::Status TellSeeds(Driver& driver, Words& words) {
 }
 
 absl::Status TellRemember(Driver& driver, Words& words) {
-  const PeerRecord record = ReadRecord(words);
+  const PeerRecord record = ReadRecord(driver.cast, words);
   if (driver.started()) words.Fail("what is remembered stands before the node starts");
   if (absl::Status status = words.Finish(); !status.ok()) return status;
   driver.disk[record.id] = record;

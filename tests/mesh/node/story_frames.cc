@@ -8,6 +8,7 @@
 
 #include "mesh/routing/interest.h"
 #include "mesh/routing/subject.h"
+#include "tests/mesh/node/story_large.h"
 #include "tests/mesh/node/story_names.h"
 
 namespace peermesh::node {
@@ -31,6 +32,7 @@ struct ControlText {
     }
     constexpr std::string_view kHex = "0123456789abcdef";
     if (beat.asks) text += " asks";
+    if (beat.table_hash != 0) text += " table " + ShowHash(beat.table_hash);
     text += ", interest " + std::to_string(beat.interest_generation) + " hash ";
     for (int shift = 12; shift >= 0; shift -= 4) text += kHex[beat.interest_hash >> shift & 15];
     return {text};
@@ -61,6 +63,7 @@ struct ControlText {
       std::string text = ShowPeer(record.id) + " " + std::to_string(record.incarnation);
       if (record.epoch != record.incarnation) text += " epoch " + std::to_string(record.epoch);
       for (const std::string& address : record.addresses) text += " at " + address;
+      text += ShowObserved(cast, record.channels, record.observers, record.published);
       records.push_back(std::move(text));
     }
     return {"records " + Join(records, ", ")};
@@ -76,9 +79,14 @@ struct ControlText {
     return {"beliefs " + Join(beliefs, ", ")};
   }
   Parts operator()(const Goodbye& frame) const {
-    return {"goodbye " + NameOf(kGoodbyeNames, frame.reason)};
+    return {"goodbye " + NameOf(kGoodbyeNames, frame.reason) + ShowCandidates(frame.candidates)};
   }
   Parts operator()(const LinkReady&) const { return {"ready"}; }
+  // The rest is said in large meshes only.
+  template <class Frame>
+  Parts operator()(const Frame& frame) const {
+    return {ShowFrame(cast, frame)};
+  }
 };
 
 // --- Control: what is said -----------------------------------------------------------------------
@@ -113,6 +121,7 @@ Said ReadHeartbeat(Cast& cast, Words& words) {
     beat.echo_delay = words.Time("how long it waited");
   }
   beat.asks = words.Take("asks");
+  if (words.Take("table")) beat.table_hash = ReadHash(words);
   words.Take(",");
   if (words.Take("interest")) {
     given = true;
@@ -288,7 +297,12 @@ Said ReadControl(Cast& cast, Words& words) {
   if (words.Take("ack")) return {InterestAck{words.Number("a generation")}};
   if (words.Take("ready")) return {LinkReady{}};
   if (words.Take("beliefs")) return {ReadBeliefs(words)};
-  if (words.Take("goodbye")) return {Goodbye{words.OneOf("a kind of goodbye", kGoodbyeNames)}};
+  if (words.Take("goodbye")) {
+    Goodbye frame;
+    frame.reason = words.OneOf("a kind of goodbye", kGoodbyeNames);
+    frame.candidates = ReadCandidates(words);
+    return {std::move(frame)};
+  }
   if (words.Take("ask")) {
     words.Expect("interest");
     return {InterestRequest{}};
@@ -296,17 +310,19 @@ Said ReadControl(Cast& cast, Words& words) {
   if (words.Take("records")) {
     PeerRecords frame;
     do {
-      frame.records.push_back(ReadRecord(words));
+      frame.records.push_back(ReadRecord(cast, words));
     } while (words.Take(","));
     return {std::move(frame)};
   }
+  if (auto frame = ReadLargeFrame(cast, words)) return {*std::move(frame)};
   words.Fail("'" + std::string(words.Peek()) +
              "' is nothing a peer says; there are heartbeat, interest, change, ack, ask, records, "
-             "beliefs, goodbye, ready");
+             "beliefs, goodbye, ready, statements, hashes, rows, want, join, forward, neighbor, "
+             "disconnect, shuffle, have, graft, prune, positions");
   return {LinkReady{}};
 }
 
-PeerRecord ReadRecord(Words& words) {
+PeerRecord ReadRecord(Cast& cast, Words& words) {
   PeerRecord record;
   record.id = ReadPeer(words);
   record.name = ShowPeer(record.id);
@@ -315,6 +331,7 @@ PeerRecord ReadRecord(Words& words) {
   while (words.Take("at")) record.addresses.push_back(words.Word("an address"));
   if (record.addresses.size() > kMaxAddressesPerPeer)
     words.Fail("a record has 8 addresses at most");
+  ReadObserved(cast, words, record);
   record.encoded = "record of " + record.name;
   return record;
 }
@@ -339,6 +356,10 @@ std::vector<std::string> ShowData(const Cast& cast, const DataFrame& frame) {
   if (idle > 0) {
     parts.insert(parts.begin(), "marks of " + std::to_string(idle) + " idle channels");
   }
+  for (const Relayed& relayed : frame.relayed) {
+    const std::string hops = relayed.hops == 1 ? "" : " hops " + std::to_string(relayed.hops);
+    parts.push_back("relayed " + ShowPiece(*relayed.piece, hops));
+  }
   if (frame.end) parts.emplace_back("end");
   return parts;
 }
@@ -350,6 +371,11 @@ DataFrame ReadData(Cast& cast, Words& words) {
       frame.end = true;
       break;
     }
+    if (words.Take("relayed")) {
+      frame.relayed.push_back(ReadRelayed(cast, words));
+      continue;
+    }
+    if (!frame.relayed.empty()) words.Fail("what is relayed comes behind the runs");
     frame.runs.push_back(ReadRun(cast, words));
     if (words.ok() && !frame.runs.back().IsWellFormed()) words.Fail("no peer may send such a run");
   } while (words.Take(";"));

@@ -29,11 +29,20 @@ inline constexpr std::array<Named<DialFailure>, 7> kDialFailureNames = {
      {"self", DialFailure::kSelf},
      {"broken", DialFailure::kTransport}}};
 
-inline constexpr std::array<Named<GoodbyeReason>, 4> kGoodbyeNames = {
+inline constexpr std::array<Named<GoodbyeReason>, 5> kGoodbyeNames = {
     {{"leaving", GoodbyeReason::kLeaving},
      {"duplicate", GoodbyeReason::kDuplicate},
      {"replaced", GoodbyeReason::kReplaced},
-     {"misbehaved", GoodbyeReason::kMisbehaved}}};
+     {"misbehaved", GoodbyeReason::kMisbehaved},
+     {"surplus", GoodbyeReason::kSurplus}}};
+
+inline constexpr std::array<Named<membership::Claim>, 3> kClaimNames = {
+    {{"gone", membership::Claim::kGone},
+     {"back", membership::Claim::kBack},
+     {"left", membership::Claim::kLeft}}};
+
+inline constexpr std::array<Named<overlay::Urgency>, 2> kUrgencyNames = {
+    {{"low", overlay::Urgency::kLow}, {"high", overlay::Urgency::kHigh}}};
 
 inline constexpr std::array<Named<LossReason>, 4> kLossNames = {
     {{"slow_subscriber", LossReason::kSlowSubscriber},

@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "mesh/routing/subject.h"
 #include "tests/mesh/node/story_driver.h"
+#include "tests/mesh/node/story_effects.h"
 #include "tests/mesh/node/story_facts.h"
 #include "tests/mesh/node/story_frames.h"
 #include "tests/mesh/node/story_text.h"
@@ -162,7 +164,21 @@ INSTANTIATE_TEST_SUITE_P(
         BadAct{"beta/1 sings", "a link is up, says, brings"},
         BadAct{"beta/1 says hello", "'hello' is nothing a peer says; there are heartbeat"},
         BadAct{"beta/1 says change 2: news", "a change begins with + or -"},
-        BadAct{"beta/1 says goodbye forever", "there are leaving, duplicate, replaced, misbehaved"},
+        BadAct{"beta/1 says goodbye forever",
+               "there are leaving, duplicate, replaced, misbehaved, surplus"},
+        BadAct{"beta/1 says prune news+..", "'..' is no channel"},
+        BadAct{"beta/1 says rows of x+yz: nothing", "'yz' is no part of a table"},
+        BadAct{"beta/1 says hashes a xyz", "'xyz' is no hash"},
+        BadAct{"beta/1 says neighbor soon", "'soon' is not an urgency, accepted or refused"},
+        BadAct{"beta/1 says statements beta 3 calls gamma 5 late", "there are gone, back, left"},
+        BadAct{"beta/1 says have gamma 5 news 0", "'0' is not numbers of messages"},
+        BadAct{"beta/1 says goodbye surplus try Gamma", "'Gamma' is no name of a peer"},
+        BadAct{"beta/1 brings relayed gamma 5: news 1..3 9B, news 5 9B", "has no holes: 4 is next"},
+        BadAct{"beta/1 brings relayed gamma 5: news 1 9B, orders 2 9B", "no subject of channel"},
+        BadAct{"beta/1 brings relayed gamma 0: news 1 9B", "no peer signs such a piece"},
+        BadAct{"beta/1 brings relayed gamma 5 after 3: news 1 9B", "no peer signs such a piece"},
+        BadAct{"beta/1 brings relayed gamma 5: news 1..2000 9B", "1024 messages at most"},
+        BadAct{"beta/1 brings relayed gamma 5: news 1 9B; news 1 9B", "comes behind the runs"},
         BadAct{"beta/1 writes", "nothing is being written to beta/1"},
         BadAct{"beta/1 brings news 1..3", "the line ends where ':' is expected"},
         BadAct{"beta/1 brings news 0 100B", "'0' is not the numbers of messages"},
@@ -193,11 +209,47 @@ TEST(StoryTest, DataComesOnlyWhenReadIsGranted) {
 
 TEST(StoryTest, WhatIsShownCanBeSaid) {
   for (const std::string text :
-       {"ready", "ack 3", "ask interest", "goodbye leaving", "interest 3: nothing",
-        "interest 3: news.>, orders block 5s", "interest 3 first: a, b", "interest 3 next: c",
-        "interest 3 last: d", "change 4: +news.*, +a block 10ms, -orders",
+       {"ready",
+        "ack 3",
+        "ask interest",
+        "goodbye leaving",
+        "interest 3: nothing",
+        "interest 3: news.>, orders block 5s",
+        "interest 3 first: a, b",
+        "interest 3 next: c",
+        "interest 3 last: d",
+        "change 4: +news.*, +a block 10ms, -orders",
         "records beta 5 at beta:7443 at [::1]:7443, gamma 2 epoch 1",
-        "beliefs gamma 5 linked, delta 0 unlinked, echo 1 left"}) {
+        "beliefs gamma 5 linked, delta 0 unlinked, echo 1 left",
+        "records beta 5 at beta:7443 channels news+orders observers delta+gamma published 4, gamma "
+        "2 channels "
+        "all",
+        "goodbye surplus try gamma+delta",
+        "statements beta 3 calls gamma 5 gone HEARTBEAT_TIMEOUT, gamma 9 calls gamma 5 left",
+        "hashes nothing",
+        "hashes #1f fedcba9876543210, a 00000000000000ff",
+        "rows of a+#00: alpha 5, beta 6",
+        "rows of all: nothing",
+        "rows of none: nothing",
+        "want beta+gamma",
+        "want nobody",
+        "join",
+        "forward join gamma ttl 3",
+        "neighbor high",
+        "neighbor low",
+        "neighbor accepted",
+        "neighbor refused try gamma+delta",
+        "disconnect",
+        "disconnect try gamma",
+        "shuffle 18446744073709551615 ttl 6 of gamma+delta",
+        "shuffle reply 7 of nobody",
+        "have gamma 5 news 1..3 hops 2, gamma 5 orders 4",
+        "graft gamma 5 news 2",
+        "prune none",
+        "prune news+orders",
+        "prune all",
+        "positions nothing",
+        "positions next: gamma 5 news 1..3, echo 9 news next 4"}) {
     Cast cast;
     Words words(text);
     const Said said = ReadControl(cast, words);
@@ -207,13 +259,45 @@ TEST(StoryTest, WhatIsShownCanBeSaid) {
   for (const std::string text :
        {"news.a 1..3 100B", "end", "mark news next 4", "mark news 1..3: lost 1..3 link_lost",
         "news 1..9: lost 1..2 slow_link, news.a 3..4 100B, skipped 5..8, news.b 9 2KiB",
-        "mark news 1..2: skipped 1..2", "orders 7 1MiB; news 2 10B; end"}) {
+        "mark news 1..2: skipped 1..2", "orders 7 1MiB; news 2 10B; end",
+        "relayed gamma 5: news.a 2..3 100B, news.b 4 10B",
+        "news 1 10B; relayed gamma 5 after 1 hops 3: news 2 10B; relayed echo 1: news 1 9B; end"}) {
     Cast cast;
     Words words(text);
     const DataFrame frame = ReadData(cast, words);
     EXPECT_TRUE(words.Finish().ok()) << text;
     EXPECT_EQ(Join(ShowData(cast, frame), "; "), text);
   }
+}
+
+TEST(StoryTest, AHeartbeatMaySayTheHashOfATable) {
+  Cast cast;
+  Words words("heartbeat 3 asks table 1f, interest 2: nothing");
+  const Said said = ReadControl(cast, words);
+  ASSERT_TRUE(words.Finish().ok());
+  EXPECT_EQ(std::get<Heartbeat>(said.frame).table_hash, 0x1fu);
+  EXPECT_EQ(
+      ShowControl(cast, said.frame),
+      std::vector<std::string>{"heartbeat 3 asks table 000000000000001f, interest 2 hash 0000"});
+}
+
+TEST(StoryTest, WishesToSignAreShown) {
+  const Cast cast;
+  broadcast::Piece piece;
+  piece.stream = {PeerNamed("alpha"), 1000, routing::ChannelOf("news")};
+  piece.after = 2;
+  piece.first = 4;
+  piece.batch = MakeBatch({{"news", 2, 10}});
+  piece.rows = {0, 1};
+  EXPECT_EQ(ShowEffect(cast, SignPiece{piece}), "SignPiece alpha 1000 after 2: news 4..5 10B");
+  EXPECT_EQ(ShowEffect(cast, SignRecord{7, 1u << 17, {}, 6}),
+            "SignRecord 7 channels #17 published 6");
+  membership::Statement statement;
+  statement.observer = PeerNamed("alpha");
+  statement.subject = PeerNamed("beta");
+  statement.incarnation = 5;
+  statement.number = 1;
+  EXPECT_EQ(ShowEffect(cast, SignStatement{statement}), "SignStatement alpha 1 calls beta 5 gone");
 }
 
 TEST(StoryTest, TimesAndSizesAreExact) {

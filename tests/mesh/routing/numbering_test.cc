@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <optional>
+
+#include "mesh/base/rng.h"
+
 namespace peermesh::routing {
 namespace {
 
@@ -22,10 +27,48 @@ TEST(ChannelNumbersTest, NumbersBeginAtOneAndCountPerChannel) {
   EXPECT_EQ(numbers.Take(3), 10u);
 }
 
+TEST(ChannelNumbersTest, ACopyCountsOnItsOwn) {
+  ChannelNumbers numbers;
+  numbers.Set(7, 4);
+  ChannelNumbers copy = numbers;
+  EXPECT_EQ(copy.Take(7), 4u);
+  EXPECT_EQ(copy.Take(63), 1u);
+  EXPECT_EQ(numbers.next(7), 4u);
+  EXPECT_EQ(numbers.next(63), 1u);
+}
+
+TEST(ChannelNumbersTest, ChannelsThatAreNotUsedTakeNothing) {
+  EXPECT_LE(sizeof(ChannelNumbers), 8u) << "every link has two";
+}
+
+TEST(SparseNumbersTest, IsAnArrayInWhateverOrderChannelsAreUsed) {
+  Rng rng({2, 7, 1, 8});
+  for (int run = 0; run < 20; ++run) {
+    SparseNumbers numbers;
+    std::array<std::optional<std::uint64_t>, kChannels> like;
+    for (int step = 0; step < 300; ++step) {
+      const auto channel = static_cast<std::uint32_t>(rng.Below(kChannels));
+      const std::uint64_t value = rng.Next();
+      if (!like[channel]) {
+        ASSERT_EQ(numbers.Find(channel), nullptr);
+        ASSERT_EQ(numbers.At(channel, 9), 9u);
+      }
+      numbers.At(channel, 9) = value;
+      like[channel] = value;
+      for (std::uint32_t i = 0; i < kChannels; ++i) {
+        ASSERT_EQ(numbers.Find(i) != nullptr, like[i].has_value());
+        if (like[i]) {
+          ASSERT_EQ(*numbers.Find(i), *like[i]);
+        }
+      }
+    }
+  }
+}
+
 TEST(ChannelNumbersDeathTest, NumbersNeverGoBack) {
   ChannelNumbers numbers;
   numbers.Set(0, 5);
-  EXPECT_DEATH(numbers.Set(0, 4), "next_");
+  EXPECT_DEATH(numbers.Set(0, 4), "next >= now");
   EXPECT_DEATH(numbers.Take(kChannels), "kChannels");
 }
 
@@ -47,6 +90,26 @@ TEST_F(ReceiptsTest, ARunThatBeginsLaterRevealsAHoleOnce) {
   EXPECT_EQ(receipts.Expect(origin, 0, 5), (Hole{2, 4}));
   EXPECT_EQ(receipts.Expect(origin, 0, 5), std::nullopt);
   EXPECT_EQ(receipts.Expect(origin, 1, 5), std::nullopt) << "another channel";
+}
+
+TEST_F(ReceiptsTest, AChannelThatBeginsAtOneIsNotOneThatNothingIsKnownOf) {
+  receipts.Expect(origin, 0, 1);
+  EXPECT_EQ(receipts.Expect(origin, 0, 3), (Hole{1, 2})) << "its first ones are lost";
+  EXPECT_EQ(receipts.Expect(origin, 1, 3), std::nullopt);
+  receipts.Settle(origin, 2, 1);
+  EXPECT_EQ(receipts.Lose(origin, 2, 1, 2), (Hole{1, 1}));
+}
+
+TEST_F(ReceiptsTest, AnExpectationOnlyAskedForChangesNothing) {
+  receipts.Expect(origin, 0, 1);
+  const std::uint64_t before = receipts.Digest();
+  receipts.Of(origin, 0);
+  receipts.Of(origin, 1);
+  EXPECT_EQ(receipts.Digest(), before);
+  auto expectation = receipts.Of(origin, 0);
+  for (std::uint64_t number = 1; number < 5; ++number) EXPECT_TRUE(expectation.Accept(number));
+  EXPECT_FALSE(expectation.Accept(4));
+  EXPECT_EQ(receipts.Expect(origin, 0, 5), std::nullopt);
 }
 
 TEST_F(ReceiptsTest, ANumberSeenBeforeIsARepeat) {

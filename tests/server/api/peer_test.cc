@@ -1,6 +1,9 @@
 // GetPeer and PingPeer, with a node that the test asks and answers for.
 #include "peermesh/v1/peers.pb.h"
+#include "server/api/peer_detail.h"
 #include "server/api/peers_service.h"
+#include "server/driver/driver.h"
+#include "server/wire/api.h"
 #include "tests/server/api/api_testing.h"
 
 namespace peermesh::api {
@@ -80,6 +83,36 @@ TEST_F(PeerTest, APeerIsShownWithItsLinkByNameIdOrPrefix) {
   EXPECT_TRUE(self.peer().self());
   EXPECT_EQ(self.epoch(), 7u);
   EXPECT_EQ(self.links_size(), 0);
+}
+
+TEST(PeerDetailTest, AccusersAreNamedWithWhatTheySaw) {
+  node::PeerDetail detail;
+  detail.row.id = IdOf(2);
+  detail.row.state = membership::State::kDead;
+  detail.neighbor = true;
+  detail.accusers = {
+      {IdOf(3), membership::StateReason::kHeartbeatTimeout, driver::SteadyNow(), true},
+      {IdOf(4), membership::StateReason::kNone, driver::SteadyNow(), false}};
+  const v1::GetPeerResponse response = PeerResponse(detail, {{IdOf(3), "gamma"}});
+  EXPECT_TRUE(response.neighbor());
+  ASSERT_EQ(response.accusers_size(), 2);
+  EXPECT_EQ(response.accusers(0).peer().id(), IdOf(3).ToText());
+  EXPECT_EQ(response.accusers(0).peer().name(), "gamma");
+  EXPECT_EQ(response.accusers(0).reason(), "HEARTBEAT_TIMEOUT");
+  EXPECT_GT(response.accusers(0).since().seconds(), 0);
+  EXPECT_TRUE(response.accusers(0).counts());
+  EXPECT_EQ(response.accusers(1).peer().name(), "");
+  EXPECT_EQ(response.accusers(1).reason(), "");
+  EXPECT_FALSE(response.accusers(1).counts());
+  ASSERT_EQ(response.peer().accusers_size(), 2);
+  EXPECT_EQ(response.peer().accusers(1), IdOf(4).ToText());
+}
+
+TEST(PeerDetailTest, ARowNamesSixteenAccusersAtMost) {
+  std::vector<PeerId> accusers;
+  for (std::uint32_t i = 0; i < 20; ++i) accusers.push_back(IdOf(i));
+  EXPECT_EQ(wire::ToPeer({}, {}, accusers).accusers_size(), 16);
+  EXPECT_EQ(wire::ToPeer({}, {}).accusers_size(), 0);
 }
 
 TEST_F(PeerTest, APrefixOfTwoIsAmbiguousAndAnUnknownNameIsNotFound) {

@@ -28,11 +28,12 @@ class WatchTest : public ApiTest {
   }
   void TearDown() override { server_->Stop(); }
 
-  void Change(std::uint32_t number, bool removed) {
+  void Change(std::uint32_t number, bool removed,
+              membership::State state = membership::State::kAlive) {
     node::PeerChanged wish;
     wish.peer.id = IdOf(number);
     wish.peer.name = "peer" + std::to_string(number);
-    wish.peer.state = membership::State::kAlive;
+    wish.peer.state = state;
     wish.removed = removed;
     service_->Perform(wish);
   }
@@ -87,6 +88,25 @@ TEST_F(WatchTest, AResumedWatchTellsOfEveryRemovalWhateverTheCallerHeld) {
   EXPECT_TRUE(HasEvents(*resumed, "-peer2 "));
   Change(3, true);  // shown by the watch before
   EXPECT_TRUE(HasEvents(*resumed, "-peer2 -peer3 "));
+}
+
+TEST_F(WatchTest, AnAccusationIsShownOnceTheTurnHasSaidWhoAccusesAndNothingOvertakesIt) {
+  const auto call = Watch();
+  turn_is_late_ = true;
+  Change(2, false, membership::State::kSuspect);
+  Change(2, false, membership::State::kDead);
+  Change(3, false);
+  Change(2, true, membership::State::kDead);
+  ASSERT_TRUE(late_.Wait([](const auto& late) { return late.size() == 1; })) << "one look for all";
+  EXPECT_EQ(Events(*call), "");
+  turn_is_late_ = false;
+  late_.With([&](auto& late) { late.front()(*node_); });
+  // What a watcher has not read yet is shown as it is in the end.
+  EXPECT_TRUE(Eventually([&] {
+    return Events(*call).ends_with("-peer2 +peer3 ") || Events(*call).ends_with("+peer3 -peer2 ");
+  })) << Events(*call);
+  Change(4, false);
+  EXPECT_TRUE(Eventually([&] { return Events(*call).ends_with("+peer4 "); }));
 }
 
 TEST_F(WatchTest, AHalfCloseBeforeTheTurnHasSeenTheRequestIsNoEmptyRequest) {

@@ -9,6 +9,7 @@
 #include "server/link/links.h"
 #include "server/wire/control.h"
 #include "server/wire/data.h"
+#include "server/wire/signed_record.h"
 #include "tests/server/link/handlers.h"
 #include "tests/server/link/test_peer.h"
 

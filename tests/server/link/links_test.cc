@@ -8,7 +8,7 @@
 #include <set>
 #include <thread>
 
-#include "server/wire/control.h"
+#include "server/wire/signed_record.h"
 #include "tests/server/link/proxy.h"
 #include "tests/server/link/test_peer.h"
 
@@ -137,9 +137,9 @@ TEST_F(LinksTest, RecordsThatDoNotVerifyAreDroppedAndTheLinkStays) {
     ASSERT_TRUE(in);
     const auto& records = std::get<node::PeerRecords>(in->frame).records;
     ASSERT_EQ(records.size(), 1u);
-    EXPECT_EQ(records.front().id, alpha_.id());
-    EXPECT_EQ(records.front().name, "alpha");
-    EXPECT_EQ(records.front().incarnation, 7u);
+    EXPECT_EQ(records.front()->id, alpha_.id());
+    EXPECT_EQ(records.front()->name, "alpha");
+    EXPECT_EQ(records.front()->incarnation, 7u);
     EXPECT_EQ(beta_.links().stats().records_dropped, i);
     ASSERT_TRUE(alpha_.WaitFor<node::SendDone>(i));
   }

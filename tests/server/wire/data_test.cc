@@ -119,7 +119,7 @@ TEST(DataTest, AChoiceOfRowsIsSplicedInOrder) {
   flow::Run run = MakeRun(1, {0, 0, 0, 0, 0, 0});
   run.items = {{0, 1}, {1, 2}, {3, 4}, {5, 6}};
   run.next = 7;
-  const node::DataFrame back = RoundTrip({{run}, false});
+  const node::DataFrame back = RoundTrip({{run}, {}, false});
   ASSERT_EQ(back.runs[0].items.size(), 4u);
   const flow::Run& got = back.runs[0];
   EXPECT_EQ(got.batch->subject(got.batch->rows[2]), "orders.3");
@@ -129,7 +129,7 @@ TEST(DataTest, AChoiceOfRowsIsSplicedInOrder) {
 
 TEST(DataTest, SkipsMayBeLargerThan32Bits) {
   const flow::Run run = MakeRun(1, {std::uint64_t{1} << 40}, std::uint64_t{1} << 41);
-  ExpectSame(run, RoundTrip({{run}, false}).runs[0]);
+  ExpectSame(run, RoundTrip({{run}, {}, false}).runs[0]);
 }
 
 TEST(DataTest, UnpackedSkipsAreReadToo) {

@@ -1,0 +1,253 @@
+#include "mesh/membership/quorum.h"
+
+#include <algorithm>
+
+#include "mesh/base/check.h"
+
+namespace peermesh::membership {
+namespace {
+
+constexpr std::size_t ObserversOf(const Record& subject) {
+  return std::max<std::size_t>(1, subject.observers.size());
+}
+
+bool Counts(const Record& subject, const PeerId& observer) {
+  if (subject.observers.empty()) return true;
+  return std::binary_search(subject.observers.begin(), subject.observers.end(),
+                            ObserverKey(observer));
+}
+
+bool IsGone(const Statement& statement) { return statement.claim == Claim::kGone; }
+
+}  // namespace
+
+Quorum::Heard Quorum::Hear(Instant now, const StatementRef& statement) {
+  PM_CHECK(statement != nullptr);
+  const Statement& said = *statement;
+  const bool own = said.observer == said.subject;
+  switch (said.claim) {
+    case Claim::kGone:
+      if (own) return Heard::kImpolite;
+      break;
+    case Claim::kBack:
+    case Claim::kLeft: break;
+    default: return Heard::kImpolite;
+  }
+  if (said.incarnation == 0 || said.number == 0) return Heard::kImpolite;
+  const RecordRef subject = roll_.Find(said.subject);
+  if (!subject || subject->incarnation != said.incarnation) return Heard::kOld;
+  if (own != (said.claim == Claim::kLeft)) return Heard::kOld;  // says nothing
+  const auto [at, fresh] = cases_.try_emplace(said.subject);
+  Case& in = at->second;
+  Heard heard = Heard::kOld;
+  if (in.state != State::kLeft) {
+    if (own) {
+      Leave(now, said.subject, in, statement);
+      heard = Heard::kNews;
+    } else {
+      heard = Keep(now, *subject, in, statement);
+      if (heard == Heard::kNews) Evaluate(now, said.subject, in);
+    }
+  }
+  Settle(at);
+  return heard;
+}
+
+// The observer's latest word, if there is room for it.
+Quorum::Heard Quorum::Keep(Instant now, const Record& subject, Case& in,
+                           const StatementRef& statement) {
+  const auto place = [&in](const PeerId& observer) {
+    return std::lower_bound(
+        in.voices.begin(), in.voices.end(), observer,
+        [](const Said& said, const PeerId& id) { return said.statement->observer < id; });
+  };
+  auto at = place(statement->observer);
+  if (at != in.voices.end() && at->statement->observer == statement->observer) {
+    if (statement->number <= at->statement->number) return Heard::kOld;
+    if (at->statement->claim != statement->claim) at->since = now;
+    at->statement = statement;
+    return Heard::kNews;
+  }
+  const bool counts = Counts(subject, statement->observer);
+  const auto stranger = [](const Said& said) { return !said.counts; };
+  const auto strangers = std::count_if(in.voices.begin(), in.voices.end(), stranger);
+  if (!counts && (strangers >= static_cast<std::ptrdiff_t>(kMaxStrangersOfOne) ||
+                  strangers_ >= kMaxStrangers || in.voices.size() >= kMaxVoices)) {
+    return Heard::kOld;
+  }
+  if (in.voices.size() >= kMaxVoices) {
+    // Who counts has the room of who does not.
+    const auto out = std::find_if(in.voices.begin(), in.voices.end(), stranger);
+    if (out == in.voices.end()) return Heard::kOld;
+    in.voices.erase(out);
+    PM_CHECK(strangers_ > 0);
+    --strangers_;
+    at = place(statement->observer);
+  }
+  in.voices.insert(at, Said{statement, now, counts});
+  strangers_ += !counts;
+  return Heard::kNews;
+}
+
+bool Quorum::IsDead(std::uint64_t observer) const {
+  PeerId first;
+  for (std::size_t at = 0; at < 8; ++at) {
+    first.bytes[at] = static_cast<std::uint8_t>(observer >> (56 - 8 * at));
+  }
+  const auto it = cases_.lower_bound(first);
+  return it != cases_.end() && ObserverKey(it->first) == observer &&
+         it->second.state == State::kDead;
+}
+
+Quorum::Count Quorum::CountOf(const Record& subject, const Case& of) const {
+  Count count;
+  std::vector<std::uint64_t> spoken;
+  for (const Said& said : of.voices) {
+    if (!said.counts || !IsGone(*said.statement)) continue;
+    ++count.spoken;
+    spoken.push_back(ObserverKey(said.statement->observer));
+  }
+  if (spoken.empty()) return count;
+  for (const std::uint64_t observer : subject.observers) {
+    const bool spoke = std::binary_search(spoken.begin(), spoken.end(), observer);
+    if (!spoke && IsDead(observer)) ++count.silent;
+  }
+  return count;
+}
+
+// What most of those who count say; of several the smallest.
+StateReason Quorum::ReasonOf(const Case& of) {
+  std::map<StateReason, std::size_t> reasons;
+  for (const Said& said : of.voices) {
+    if (said.counts && IsGone(*said.statement)) ++reasons[said.statement->reason];
+  }
+  // Nobody is left who would see it: it is silent.
+  StateReason most = StateReason::kHeartbeatTimeout;
+  std::size_t voices = 0;
+  for (const auto& [reason, count] : reasons) {
+    if (count > voices) most = reason;
+    voices = std::max(voices, count);
+  }
+  return most;
+}
+
+void Quorum::Evaluate(Instant now, PeerId subject, Case& of) {
+  if (of.state == State::kLeft || (of.state == State::kDead && of.penalty == Penalty::kNone))
+    return;
+  const RecordRef record = roll_.Find(subject);
+  const Count count = CountOf(*record, of);
+  const std::size_t k = ObserversOf(*record), tally = count.spoken + count.silent;
+  PM_CHECK(LowMark(k) <= HighMark(k));
+  of.tally = static_cast<std::uint16_t>(tally);
+  if (tally >= HighMark(k)) return Die(now, subject, of, ReasonOf(of));
+  if (of.state == State::kDead) {
+    if (of.penalty == Penalty::kRunning || count.spoken > 0) return;
+    return Become(now, subject, of, State::kAlive, StateReason::kNone);
+  }
+  if (tally < LowMark(k)) {
+    of.reached = kNever;
+  } else if (of.reached == kNever) {
+    of.reached = now;
+  }
+  if (count.spoken == 0 && !of.stranded) {
+    Become(now, subject, of, State::kAlive, StateReason::kNone);
+  } else if (of.state == State::kAlive) {
+    Become(now, subject, of, State::kSuspect, ReasonOf(of));
+  }
+}
+
+void Quorum::Become(Instant now, PeerId subject, Case& of, State state, StateReason reason) {
+  const State before = of.state;
+  if (before == state) return;
+  of.state = state;
+  of.reason = reason;
+  if (before == State::kAlive || state == State::kAlive) of.since = now;
+  of.penalty = Penalty::kNone;
+  if (state != State::kSuspect) {
+    of.reached = kNever;
+    of.stranded = false;
+    suspects_.erase(subject);
+  } else {
+    suspects_.insert(subject);
+  }
+  changed_.insert(subject);
+  if ((before == State::kDead || state == State::kDead) && !suspects_.empty()) {
+    const Instant next = cascaded_ == Instant::min() ? now : cascaded_ + kCascadePause;
+    cascade_at_ = std::min(cascade_at_, std::max(now, next));
+  }
+  if (state == State::kDead || state == State::kSuspect) {
+    disturbed_ = now;
+    sweep_at_ = std::min(sweep_at_, now + StrandedTime());
+  }
+}
+
+// Also anew: who is dead for a penalty and is accused again.
+void Quorum::Die(Instant now, PeerId subject, Case& of, StateReason reason) {
+  const bool again = of.deaths > 0 && now - of.died < kDeathMemory;
+  of.deaths = again ? static_cast<std::uint8_t>(std::min(of.deaths + 1, 100)) : 1;
+  of.died = now;
+  of.evidence.clear();
+  for (const Said& said : of.voices) {
+    if (said.counts && IsGone(*said.statement)) of.evidence.push_back(said.statement);
+  }
+  of.penalty = Penalty::kNone;
+  Become(now, subject, of, State::kDead, reason);
+  PM_CHECK(of.state == State::kDead && of.reached == kNever);
+}
+
+void Quorum::Leave(Instant now, PeerId subject, Case& of, const StatementRef& statement) {
+  Void(of);
+  of.evidence = {statement};
+  Become(now, subject, of, State::kLeft, StateReason::kGoodbye);
+}
+
+// What was said counts no longer.
+void Quorum::Void(Case& of) {
+  for (const Said& said : of.voices) {
+    PM_CHECK(said.counts || strangers_ > 0);
+    strangers_ -= !said.counts;
+  }
+  of.voices = {};
+  of.evidence = {};
+  of.reached = kNever;
+  of.stranded = false;
+  of.tally = 0;
+}
+
+Duration Quorum::PenaltyOf(const Case& of) {
+  if (of.deaths < 2) return Duration{};  // anybody is lost once
+  Duration penalty = kFirstPenalty;
+  for (int death = 2; death < of.deaths && penalty < kMaxPenalty; ++death) penalty *= 2;
+  return std::min(penalty, kMaxPenalty);
+}
+
+void Quorum::Describe(Instant now, const RecordRef& record) {
+  const RecordRef known = roll_.Find(record->id);
+  if (known && known->incarnation >= record->incarnation) return;
+  if (!known && roll_.size() >= kMaxKnown) return;
+  roll_.Put(record);
+  const auto at = cases_.find(record->id);
+  if (at == cases_.end()) return;
+  Case& of = at->second;
+  Void(of);
+  if (of.state != State::kDead || of.died + PenaltyOf(of) <= now) {
+    Become(now, record->id, of, State::kAlive, StateReason::kNone);
+  } else {
+    of.penalty = Penalty::kRunning;
+    changed_.insert(record->id);
+  }
+  Settle(at);
+}
+
+void Quorum::Forget(PeerId subject) {
+  roll_.Erase(subject);
+  const auto at = cases_.find(subject);
+  if (at == cases_.end()) return;
+  Void(at->second);
+  if (at->second.deadline != kNever) due_.erase({at->second.deadline, subject});
+  suspects_.erase(subject);
+  changed_.erase(subject);
+  cases_.erase(at);
+}
+
+}  // namespace peermesh::membership

@@ -1,0 +1,113 @@
+// Member tables compared, so that all peers know the same: news travels once over every link, and
+// whoever missed some of it finds out by a hash in the heartbeats.
+#include <algorithm>
+
+#include "mesh/node/node_impl.h"
+
+namespace peermesh::node {
+namespace {
+
+std::uint8_t PartOf(const PeerId& id) { return id.bytes[0]; }
+
+}  // namespace
+
+// One of the two asks: the one with the smaller id.
+void Node::Impl::CompareTables(Link& link, const Heartbeat& frame) {
+  if (!large_.on || large_.partial || frame.table_hash == 0 ||
+      frame.table_hash == members_.TableHash()) {
+    link.table_differs = 0;
+    return;
+  }
+  if (++link.table_differs < kTableDiffers || link.peer < config_.self) return;
+  link.table_differs = 0;
+  SendTableHashes(link);
+}
+
+void Node::Impl::SendTableHashes(Link& link) {
+  ++stats_.tables_compared;
+  TableHashes frame;
+  for (std::size_t part = 0; part < kTableParts; ++part) {
+    frame.hashes.push_back(members_.PartHash(static_cast<std::uint8_t>(part)));
+  }
+  PushControl(link, std::move(frame));
+}
+
+// Tells what is in the parts that differ.
+void Node::Impl::OnFrame(Instant, Link& link, TableHashes& frame, Effects&) {
+  if (frame.hashes.size() != kTableParts || large_.partial) return;
+  TableRows rows;
+  const auto tell = [&](const PeerId& id, std::uint64_t version) {
+    if (rows.parts.empty() || rows.parts.back() != PartOf(id)) return;
+    rows.rows.push_back({id, version});
+  };
+  auto row = members_.rows().begin();
+  for (std::size_t part = 0; part < kTableParts; ++part) {
+    std::size_t in_part = 0;
+    const auto first = row;
+    for (; row != members_.rows().end() && PartOf(row->first) == part; ++row) ++in_part;
+    if (frame.hashes[part] == members_.PartHash(static_cast<std::uint8_t>(part))) continue;
+    if (rows.rows.size() + in_part + 1 > kTableRowsPerFrame && !rows.parts.empty()) {
+      PushControl(link, std::exchange(rows, {}));
+    }
+    rows.parts.push_back(static_cast<std::uint8_t>(part));
+    if (PartOf(config_.self) == part && own_record_) tell(config_.self, own_record_->Version());
+    for (auto it = first; it != row; ++it) {
+      if (membership::IsTold(it->second) && rows.rows.size() < kTableRowsPerFrame) {
+        tell(it->first, membership::VersionOf(it->second));
+      }
+    }
+  }
+  if (!rows.parts.empty()) PushControl(link, std::move(rows));
+}
+
+// Sends what the other side lacks and asks for what we lack.
+void Node::Impl::OnFrame(Instant, Link& link, TableRows& frame, Effects&) {
+  std::map<PeerId, std::uint64_t> theirs;
+  for (const TableRow& row : frame.rows) theirs[row.id] = row.version;
+  RecordsWanted wanted;
+  for (const auto& [id, version] : theirs) {
+    if (id == config_.self) continue;
+    const membership::Row* row = members_.Find(id);
+    if (members_.Wants(id, version)) {
+      wanted.ids.push_back(id);
+    } else if (row != nullptr && !membership::IsTold(*row)) {
+      SendEvidence(link, id);
+    }
+  }
+  std::vector<PeerId> lacking;
+  const auto offer = [&](const PeerId& id, std::uint64_t version) {
+    const auto known = theirs.find(id);
+    if (known == theirs.end() || known->second < version) lacking.push_back(id);
+  };
+  std::set<std::uint8_t> parts(frame.parts.begin(), frame.parts.end());
+  if (parts.contains(PartOf(config_.self)) && own_record_) {
+    offer(config_.self, own_record_->Version());
+  }
+  for (const std::uint8_t part : parts) {
+    PeerId first;
+    first.bytes[0] = part;
+    for (auto row = members_.rows().lower_bound(first);
+         row != members_.rows().end() && PartOf(row->first) == part; ++row) {
+      if (membership::IsTold(row->second)) offer(row->first, membership::VersionOf(row->second));
+    }
+  }
+  SendRecordsOf(link, lacking);
+  if (!wanted.ids.empty()) PushControl(link, std::move(wanted));
+}
+
+void Node::Impl::OnFrame(Instant, Link& link, RecordsWanted& frame, Effects&) {
+  if (frame.ids.size() > kTableRowsPerFrame) frame.ids.resize(kTableRowsPerFrame);
+  SendRecordsOf(link, frame.ids);
+}
+
+// What convinced us that this peer is gone. False if nothing did.
+bool Node::Impl::SendEvidence(Link& link, PeerId about) {
+  Statements evidence;
+  evidence.statements = quorum_.Evidence(about);
+  if (evidence.statements.empty()) return false;
+  PM_CHECK(evidence.statements.size() <= kStatementsPerFrame);
+  PushControl(link, std::move(evidence));
+  return true;
+}
+
+}  // namespace peermesh::node

@@ -1,0 +1,141 @@
+// Who says who is gone, and what follows from it.
+//
+// Beyond the full mesh a peer's neighbours observe it. One that loses it says so to everybody, in a
+// signed statement; enough of them are a verdict (membership/quorum.h). Whoever hears that it is
+// said to be gone itself says a larger incarnation.
+#include <algorithm>
+
+#include "mesh/node/node_impl.h"
+
+namespace peermesh::node {
+
+using membership::Claim;
+using membership::StatementRef;
+using membership::StateReason;
+
+void Node::Impl::Say(PeerId subject, Claim claim, StateReason why, Effects& out) {
+  const membership::Row* row = members_.Find(subject);
+  if (row == nullptr && subject != config_.self) return;
+  membership::Statement statement;
+  statement.observer = config_.self;
+  statement.subject = subject;
+  statement.incarnation = row != nullptr ? row->incarnation : own_incarnation_;
+  if (statement.incarnation == 0) return;  // no record came yet: nothing to speak about
+  statement.number = ++large_.statement_number;
+  statement.claim = claim;
+  statement.reason = why;
+  ++stats_.statements_made;
+  out.push_back(SignStatement{std::move(statement)});
+}
+
+void Node::Impl::Accuse(PeerId subject, StateReason why, Effects& out) {
+  if (large_.on && !draining_) Say(subject, Claim::kGone, why, out);
+}
+
+void Node::Impl::TakeBack(PeerId subject, Effects& out) {
+  if (large_.on && !draining_) Say(subject, Claim::kBack, StateReason::kNone, out);
+}
+
+void Node::Impl::On(Instant now, StatementSigned& own, Effects& out) {
+  PM_CHECK(own.statement != nullptr && own.statement->observer == config_.self);
+  PassOn(own.statement->subject);
+  Broadcast(Statements{{own.statement}});
+  if (own.statement->subject == config_.self) {
+    large_.farewell_due = false;
+    return;
+  }
+  quorum_.Hear(now, own.statement);
+  ApplyVerdicts(now, out);
+}
+
+void Node::Impl::OnFrame(Instant now, Link& link, Statements& frame, Effects& out) {
+  const PeerId from = link.peer;
+  const LinkId id = link.id;
+  Statements news;
+  for (const StatementRef& statement : frame.statements) {
+    PM_CHECK(statement != nullptr);
+    ++stats_.statements_heard;
+    if (statement->observer == config_.self) {
+      // Of an earlier process of ours.
+      large_.statement_number = std::max(large_.statement_number, statement->number);
+      continue;
+    }
+    if (statement->subject == config_.self) {
+      if (statement->claim != Claim::kGone || statement->incarnation < own_incarnation_) continue;
+      own_incarnation_ = statement->incarnation + 1;
+      sign_due_ = large_.loud = !draining_;
+      ++stats_.refutations;
+      health_.Refuted();
+      continue;
+    }
+    if (large_.partial && members_.Find(statement->subject) == nullptr) {
+      if (IsFirst(*statement)) news.statements.push_back(statement);
+      continue;
+    }
+    switch (quorum_.Hear(now, statement)) {
+      case membership::Quorum::Heard::kNews: news.statements.push_back(statement); break;
+      case membership::Quorum::Heard::kOld: break;
+      case membership::Quorum::Heard::kImpolite: return Misbehaved(now, id, out);
+    }
+  }
+  for (const StatementRef& statement : news.statements) PassOn(statement->subject);
+  if (!news.statements.empty()) Broadcast(news, from);
+  ApplyVerdicts(now, out);
+}
+
+// Of somebody that our table has no room for: whether we have not passed this on before.
+bool Node::Impl::IsFirst(const membership::Statement& statement) {
+  const std::tuple key{statement.observer, statement.subject, statement.number};
+  if (std::find(large_.about_strangers.begin(), large_.about_strangers.end(), key) !=
+      large_.about_strangers.end()) {
+    return false;
+  }
+  if (large_.about_strangers.size() >= kStrangersRemembered) large_.about_strangers.pop_front();
+  large_.about_strangers.push_back(key);
+  return true;
+}
+
+// Voices count by the observers that the subject's latest record names: it goes before them.
+void Node::Impl::PassOn(PeerId subject) {
+  if (large_.quiet.erase(subject) == 0) return;
+  const membership::Row* row = members_.Find(subject);
+  if (row != nullptr && row->record) Broadcast(PeerRecords{{row->record}});
+}
+
+void Node::Impl::ApplyVerdicts(Instant now, Effects& out) {
+  for (const membership::Quorum::Verdict& verdict : quorum_.TakeVerdicts()) {
+    const PeerId id = verdict.subject;
+    if (!large_.on && verdict.state != membership::State::kLeft) continue;
+    members_.Judge(now, id, verdict.state, verdict.reason);
+    deadlines_changed_ = true;
+    const bool gone =
+        verdict.state == membership::State::kDead || verdict.state == membership::State::kLeft;
+    if (!gone) {
+      if (verdict.state == membership::State::kAlive) {
+        book_.Found(id);
+        overlay_.Learn(now, id);
+      }
+      continue;
+    }
+    overlay_.Forget(now, id, large_.overlay_wishes);
+    Apply(now, large_.overlay_wishes, out);
+    if (verdict.state == membership::State::kDead) book_.Lost(now, id);
+    // Whoever counts on this observer of ours should know those that it has now.
+    if (std::binary_search(large_.published_observers.begin(), large_.published_observers.end(),
+                           membership::ObserverKey(id))) {
+      large_.loud = true;
+      large_.record_at =
+          std::min(large_.record_at, now + kRecordEvery + rng_.Between({}, kRecordSpread));
+    }
+    const auto peer = peers_.find(id);
+    if (peer == peers_.end()) continue;
+    // A link that still looks well is worth nothing: most of its neighbours have lost it.
+    for (const LinkId link : {peer->second.loser, peer->second.winner}) {
+      if (link && FindLink(link) != nullptr) {
+        DropLink(now, link, StateReason::kLinkClosed, true, out);
+      }
+    }
+  }
+}
+
+}  // namespace peermesh::node

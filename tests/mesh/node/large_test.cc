@@ -1,0 +1,196 @@
+// A mesh beyond the full one: neighbours instead of links to everybody, broadcasts, verdicts, and
+// the way back.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "tests/mesh/node/world.h"
+
+namespace peermesh::node {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kPeers = 60;
+
+class LargeTest : public testing::Test {
+ protected:
+  LargeTest() {
+    world.checks.every = 256;
+    for (std::size_t i = 0; i < kPeers; ++i) {
+      world.Add("peer-" + std::to_string(i),
+                i == 0 ? std::vector<HostIndex>{} : std::vector{first});
+      world.Run(20ms);
+    }
+    EXPECT_TRUE(Eventually([&] { return Whole() && Links() < 12 * kPeers; }, 60s));
+  }
+
+  // Looked at ten times a second: it walks all tables.
+  template <typename Condition>
+  bool Eventually(Condition condition, Duration limit) {
+    for (const Instant end = world.now() + limit; world.now() < end; world.Run(100ms)) {
+      if (condition()) return true;
+    }
+    return condition();
+  }
+  // Everybody that runs sees everybody that runs alive, and nobody else.
+  bool Whole() const {
+    for (HostIndex at = 0; at < world.hosts(); ++at) {
+      if (!world.running(at)) continue;
+      for (const membership::PeerView& row : world.node(at).Peers()) {
+        if (row.self || (row.state == membership::State::kAlive) == Runs(row.id)) continue;
+        return false;
+      }
+      if (world.node(at).Peers().size() < Running()) return false;
+    }
+    return true;
+  }
+  bool Runs(const PeerId& id) const {
+    for (HostIndex host = 0; host < world.hosts(); ++host) {
+      if (world.id(host) == id) return world.running(host);
+    }
+    return false;
+  }
+  std::size_t Running() const {
+    std::size_t running = 0;
+    for (HostIndex host = 0; host < world.hosts(); ++host) running += world.running(host);
+    return running;
+  }
+  std::size_t Links() const {
+    std::size_t links = 0;
+    for (HostIndex host = 0; host < world.hosts(); ++host) {
+      if (world.running(host)) links += world.node(host).TakeCensus().links;
+    }
+    return links;
+  }
+  HostIndex Stranger(HostIndex of) const {
+    for (HostIndex other = 0; other < world.hosts(); ++other) {
+      if (other != of && !world.Linked(of, other)) return other;
+    }
+    ADD_FAILURE() << "linked to everybody";
+    return of;
+  }
+  const Answer& AnswerTo(AppIndex app, RequestId request) {
+    EXPECT_TRUE(world.RunUntil([&] { return world.app(app).answers.contains(request); }, 10s));
+    return world.app(app).answers.at(request);
+  }
+
+  World world{34};
+  HostIndex first = 0;
+};
+
+TEST_F(LargeTest, EverybodyHasAFewNeighborsAndTheyAgree) {
+  world.Run(30s);
+  std::map<PeerId, std::set<PeerId>> neighbors;
+  for (HostIndex host = 0; host < kPeers; ++host) {
+    EXPECT_TRUE(world.node(host).TakeCensus().large);
+    for (const PeerId& peer : world.node(host).Neighbors()) {
+      neighbors[world.id(host)].insert(peer);
+    }
+    EXPECT_GE(neighbors[world.id(host)].size(), 5u);
+    EXPECT_LE(neighbors[world.id(host)].size(), 12u);
+  }
+  std::size_t one_sided = 0;
+  for (const auto& [peer, its] : neighbors) {
+    for (const PeerId& other : its) one_sided += !neighbors[other].contains(peer);
+  }
+  EXPECT_LE(one_sided, 2u) << "but for those that are being agreed on";
+}
+
+TEST_F(LargeTest, ABroadcastReachesEverybodyOnceAndInOrder) {
+  std::vector<AppIndex> readers;
+  for (HostIndex host = 0; host < kPeers; ++host) {
+    readers.push_back(world.Open(host));
+    world.Subscribe(readers.back(), 1, "news.*");
+  }
+  world.Run(3s);  // the last to subscribe has told everybody
+  for (int round = 0; round < 10; ++round) {
+    const AppIndex publisher = readers[static_cast<std::size_t>(round) * 5];
+    const Answer& answer = AnswerTo(publisher, world.Publish(publisher, {"news.a", "news.b"}));
+    EXPECT_EQ(answer.refusal, Refusal::kNone);
+    EXPECT_EQ(answer.interested_peers, kPeers) << "as their records say";
+    world.Run(300ms);
+  }
+  world.Run(3s);
+  for (const AppIndex reader : readers) {
+    EXPECT_EQ(world.app(reader).received.delivered, 20u) << "at host " << world.app(reader).host;
+  }
+}
+
+TEST_F(LargeTest, AMessageToOnePeerBorrowsALink) {
+  const HostIndex other = Stranger(first);
+  const AppIndex reader = world.Open(other);
+  world.Subscribe(reader, 1, "direct");
+  const AppIndex publisher = world.Open(first);
+  world.Run(2s);
+  const std::string target = world.name(other);
+  const RequestId sent = world.Publish(publisher, {"direct"}, 100, target);
+  EXPECT_EQ(AnswerTo(publisher, sent).refusal, Refusal::kNone);
+  world.Run(1s);
+  EXPECT_EQ(world.app(reader).received.delivered, 1u);
+  EXPECT_TRUE(world.Linked(first, other));
+  world.Run(200s);
+  EXPECT_LE(Links(), 12 * kPeers);
+}
+
+TEST_F(LargeTest, WhoIsGoneIsDeadByTheWordOfItsNeighborsAndComesBack) {
+  world.Run(20s);
+  const HostIndex gone = 17;
+  std::set<PeerId> observers;
+  for (const PeerId& peer : world.node(gone).Neighbors()) observers.insert(peer);
+  world.PowerOff(gone);
+  const auto dead = [&] {
+    for (HostIndex host = 0; host < kPeers; ++host) {
+      if (host != gone && world.StateOf(host, gone) != membership::State::kDead) return false;
+    }
+    return true;
+  };
+  EXPECT_FALSE(Eventually(dead, 2s)) << "one missed heartbeat is nothing";
+  EXPECT_TRUE(Eventually(dead, 3s));
+  const PeerDetail detail = *world.node(first).Detail(world.id(gone));
+  EXPECT_GE(detail.accusers.size(), 3u);
+  for (const membership::Quorum::Voice& voice : detail.accusers) {
+    EXPECT_TRUE(observers.contains(voice.observer)) << "only neighbours speak";
+  }
+  for (HostIndex host = 0; host < kPeers; ++host) {
+    if (host == gone) continue;
+    for (HostIndex other = 0; other < kPeers; ++other) {
+      if (other == host || other == gone) continue;
+      EXPECT_EQ(world.StateOf(host, other), membership::State::kAlive);
+    }
+  }
+  world.Start(gone);
+  EXPECT_TRUE(Eventually([&] { return Whole(); }, 20s));
+}
+
+TEST_F(LargeTest, WhoLeavesHasLeftForEverybody) {
+  const HostIndex leaves = 9;
+  world.Tell(leaves, DrainRequested{world.now() + 5s});
+  const auto left = [&] {
+    for (HostIndex host = 0; host < kPeers; ++host) {
+      if (host != leaves && world.StateOf(host, leaves) != membership::State::kLeft) return false;
+    }
+    return true;
+  };
+  EXPECT_TRUE(Eventually(left, 2s));
+}
+
+TEST_F(LargeTest, TwoHalvesFindEachOtherAgain) {
+  for (HostIndex a = 0; a < kPeers / 2; ++a) {
+    for (HostIndex b = kPeers / 2; b < kPeers; ++b) world.Cut(a, b);
+  }
+  world.Run(300s);
+  EXPECT_FALSE(Whole());
+  world.HealAll();
+  const bool whole = Eventually([&] { return Whole(); }, 60s);
+  std::map<membership::State, std::size_t> seen;
+  for (HostIndex host = 0; !whole && host < kPeers; ++host) {
+    for (const membership::PeerView& row : world.node(host).Peers()) ++seen[row.state];
+  }
+  EXPECT_TRUE(whole) << testing::PrintToString(seen);
+}
+
+}  // namespace
+}  // namespace peermesh::node
