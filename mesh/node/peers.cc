@@ -128,7 +128,11 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
   if (!MakeRoomFor(id)) return;
   if (!members_.Describe(now, record, StateReason::kHeardOf)) {
     // Who tells of somebody that is gone missed the news.
-    if (large_.on && !large_.partial && from) SendEvidence(*FindLink(peers_.at(*from).winner), id);
+    // Not to somebody whose link went with a verdict on an earlier record of the same frame.
+    const auto teller = from ? peers_.find(*from) : peers_.end();
+    if (large_.on && !large_.partial && teller != peers_.end()) {
+      SendEvidence(*FindLink(teller->second.winner), id);
+    }
     return;
   }
   quorum_.Describe(now, record);
