@@ -6,9 +6,11 @@
 #define PEERMESH_MESH_BASE_ID_H_
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -44,7 +46,21 @@ struct PeerId {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
 
-  friend auto operator<=>(const PeerId&, const PeerId&) = default;
+  // In order of bytes. Ids are hashes: the first word nearly always tells them apart.
+  friend std::strong_ordering operator<=>(const PeerId& a, const PeerId& b) {
+    std::uint64_t one = 0, other = 0;
+    std::memcpy(&one, a.bytes.data(), sizeof(one));
+    std::memcpy(&other, b.bytes.data(), sizeof(other));
+    if (one != other) {
+      if constexpr (std::endian::native == std::endian::little) {
+        one = __builtin_bswap64(one);
+        other = __builtin_bswap64(other);
+      }
+      return one <=> other;
+    }
+    return std::memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) <=> 0;
+  }
+  friend bool operator==(const PeerId&, const PeerId&) = default;
 };
 
 }  // namespace peermesh

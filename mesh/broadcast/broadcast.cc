@@ -16,6 +16,7 @@ constexpr std::uint32_t kMostHops = 1u << 16;
 
 Broadcast::Broadcast(PeerId self, Config config, Rng /*rng*/) : self_(self), config_(config) {
   PM_CHECK(config.eager_parents >= 1 && config.eager_parents <= kMaxParents);
+  PM_CHECK(config.announce > kAnnounceSooner && config.announce <= kMaxWaited);
 }
 
 Neighbor* Broadcast::Find(const PeerId& peer) {
@@ -46,6 +47,8 @@ void Broadcast::NeighborUp(Instant now, PeerId peer, Wishes& out) {
   NeighborDown(now, peer, out);
   PM_CHECK(neighbors_.size() < kMaxLinks);
   if (first_neighbor_at_ == kNever) first_neighbor_at_ = now;
+  // Few come, and each is large: no room for as many again.
+  if (neighbors_.size() == neighbors_.capacity()) neighbors_.reserve(neighbors_.size() + 1);
   Neighbor& neighbor = neighbors_.emplace_back();
   neighbor.id = peer;
   neighbor.number = next_number_++;
@@ -150,27 +153,6 @@ void Broadcast::Forward(Instant now, std::uint32_t from, const PieceRef& piece, 
     } else {
       Tell(now, neighbor, {piece->stream, piece->after, piece->next(), hops}, out);
     }
-  }
-}
-
-void Broadcast::Tell(Instant now, Neighbor& neighbor, const Range& range, Wishes& out) {
-  const Instant at = now + (self_ < neighbor.id ? kAnnounceEarly : kAnnounce);
-  if (neighbor.Announce(range, at)) Flush(neighbor, out);
-  announce_at_ = std::min(announce_at_, neighbor.announce_at);
-}
-
-void Broadcast::Flush(Neighbor& neighbor, Wishes& out) {
-  neighbor.announce_at = kNever;
-  stats_.announced += neighbor.announcements.size();
-  out.push_back(Send{neighbor.id, IHave{std::exchange(neighbor.announcements, {})}});
-}
-
-void Broadcast::FlushDue(Instant now, Wishes& out) {
-  if (announce_at_ > now) return;
-  announce_at_ = kNever;
-  for (Neighbor& neighbor : neighbors_) {
-    if (neighbor.announce_at <= now) Flush(neighbor, out);
-    announce_at_ = std::min(announce_at_, neighbor.announce_at);
   }
 }
 

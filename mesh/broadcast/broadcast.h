@@ -3,12 +3,14 @@
 //
 // Rules:
 //  * A piece goes at once to the neighbours that are eager on its channel; the others are told, a
-//    little later and many at a time, that it is here. Every neighbour begins eager.
+//    little later and many at a time, that it is here, if possible with what is said to them
+//    anyway: of all that a broadcast costs, messages of their own for this were a quarter. Every
+//    neighbour begins eager.
 //  * The first to deliver becomes eager; one that delivers what is known is asked to stop, if there
 //    are `eager_parents` others. What is left after two pieces is a tree.
 //  * Who hears of numbers that do not come asks for them, which also makes that branch eager: trees
-//    mend themselves where they are used. Asking waits for the slower branches first; asking too
-//    soon makes every tree swing between two shapes.
+//    mend themselves where they are used. Asking waits for the slower branches first, less the time
+//    that the announcement waited; asking too soon makes every tree swing between two shapes.
 //  * An announcement from kOptimise links nearer than the piece that came changes the branch. Only
 //    with kMinOptimise neighbours: in a mesh so small that a peer has fewer, no path is too long.
 //  * Within a stream everything is delivered in order and once. A hole holds back what follows
@@ -27,8 +29,9 @@
 // branch that stops; it makes us report numbers missing that never were, for at most kMaxHoles at a
 // time, which suppresses nothing; it costs kMaxHolesPerNeighbor holes, kMaxServedPerSecond answers.
 // As the first neighbour of a new peer it can make old numbers look missing. As an origin it can
-// spoil its own streams. `hops` is believed for choosing a branch only. Nothing is noted as seen
-// before its signature holds: Receive is not called earlier.
+// spoil its own streams. `hops` is believed for choosing a branch only; one that lies about
+// `waited` is asked sooner, and can become a branch no better than by sending unasked. Nothing is
+// noted as seen before its signature holds: Receive is not called earlier.
 //
 // Bounds: here, windows.h, missing.h, cache.h, neighbor.h, trees.h. Idle, with eight neighbours,
 // under 3 KiB. Not thread-safe; owned by the node's turn.
@@ -82,6 +85,9 @@ inline constexpr Duration kUsualRoundTrip =
 
 struct Config {
   std::size_t eager_parents = 1;  // r: neighbours that may send the same piece; 1 to 3
+  // How long an announcement may wait for company (TakeAnnouncements): above kAnnounceSooner, at
+  // most kMaxWaited. Without any company, more than kAnnounce only delays repair.
+  Duration announce = kAnnounce;
 };
 
 // Send the piece to this neighbour.
@@ -146,6 +152,9 @@ class Broadcast {
 
   void Wake(Instant now, Wishes& out);
   Instant NextWake() const;
+  // What this neighbour is to be told, for something that goes to it now: it need not be told
+  // again.
+  IHave TakeAnnouncements(Instant now, PeerId peer);
 
   // True if pieces of this channel go to this neighbour unasked.
   bool IsEager(PeerId peer, std::uint32_t channel) const;
@@ -171,12 +180,15 @@ class Broadcast {
   // broadcast.cc: trees and the way on.
   void Forward(Instant now, std::uint32_t from, const PieceRef& piece, std::uint32_t hops,
                Wishes& out);
-  void Tell(Instant now, Neighbor& neighbor, const Range& range, Wishes& out);
-  void Flush(Neighbor& neighbor, Wishes& out);
-  void FlushDue(Instant now, Wishes& out);
   void Duplicate(Instant now, Neighbor& sender, const Window& window, const Piece& piece,
                  Wishes& out);
   void PruneIt(Instant now, Neighbor& neighbor, std::uint32_t channel, Wishes& out);
+
+  // telling.cc: announcements.
+  void Tell(Instant now, Neighbor& neighbor, const Range& range, Wishes& out);
+  IHave TakeFrom(Instant now, Neighbor& neighbor);
+  void Flush(Instant now, Neighbor& neighbor, Wishes& out);
+  void FlushDue(Instant now, Wishes& out);
 
   // messages.cc: what neighbours say, and what is answered.
   void Handle(Instant now, Neighbor& from, const IHave& message, Wishes& out);
@@ -193,7 +205,7 @@ class Broadcast {
   void Accept(Instant now, Window& window, std::uint32_t sender, const PeerId& from,
               const PieceRef& piece, Wishes& out);
   void Claim(Instant now, Neighbor& from, Window& window, const Range& range, bool also_before,
-             Wishes& out);
+             Duration waited, Wishes& out);
   void Advance(Instant now, Window& window, Wishes& out);
   void DeliverOne(Window& window, const PieceRef& piece, const PeerId& from, Wishes& out);
   void Report(Instant now, Window& window, std::uint64_t next, bool proved, Wishes& out);

@@ -51,7 +51,8 @@ void Broadcast::Handle(Instant now, Neighbor& from, const IHave& message, Wishes
       window = &windows_.Begin(now, range.stream, fresh ? range.first : 1, Standing::kClaimed);
       if (fresh) window->firm = 0;
     }
-    Claim(now, from, *window, range, true, out);
+    const Duration waited = std::clamp<Duration>(message.waited, Duration{}, kMaxWaited);
+    Claim(now, from, *window, range, true, waited, out);
   }
 }
 
@@ -130,12 +131,13 @@ void Broadcast::Handle(Instant now, Neighbor& from, const Positions& message, Wi
       continue;
     }
     if (window != nullptr) {
-      Claim(now, from, *window, range, false, out);
+      Claim(now, from, *window, range, false, {}, out);
     } else if (is_new || windows_.WasDropped(range.stream)) {
       // A stream begins where it is met: by word only, so any piece may correct it.
       windows_.Begin(now, range.stream, range.next, Standing::kClaimed).firm = 0;
     } else if (range.next > 1) {
-      Claim(now, from, windows_.Begin(now, range.stream, 1, Standing::kClaimed), range, false, out);
+      Claim(now, from, windows_.Begin(now, range.stream, 1, Standing::kClaimed), range, false, {},
+            out);
     }
   }
   heard_positions_ |= message.last;

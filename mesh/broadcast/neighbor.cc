@@ -18,8 +18,9 @@ void Neighbor::Pruned(Instant now, std::uint64_t channels) {
   pruned_at_ = now;
 }
 
-bool Neighbor::Announce(const Range& range, Instant at) {
+bool Neighbor::Announce(Instant now, const Range& range, Instant at) {
   PM_CHECK(range.first < range.next);
+  announced_last = now;
   const std::size_t size = announcements.size();
   for (std::size_t i = size; i-- > size - std::min(size, kMostTried);) {
     Range& last = announcements[i];
@@ -83,7 +84,7 @@ void Neighbor::CheckInvariants() const {
 }
 
 void Neighbor::AddTo(Digest& digest) const {
-  digest.Add(id).Add(number).Add(eager).Add(announce_at);
+  digest.Add(id).Add(number).Add(eager).Add(announce_at).Add(announced_last);
   digest.Add(static_cast<std::uint64_t>(round_trip.count()));
   for (const Range& range : announcements) {
     digest.Add(range.stream.origin).Add(range.stream.epoch).Add(range.stream.channel);

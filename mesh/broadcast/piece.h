@@ -15,6 +15,7 @@
 #include "mesh/base/batch.h"
 #include "mesh/base/id.h"
 #include "mesh/base/limits.h"
+#include "mesh/base/time.h"
 
 namespace peermesh::broadcast {
 
@@ -64,9 +65,12 @@ struct Range {
   friend bool operator==(const Range&, const Range&) = default;
 };
 
+// Longer than any announcement waits; who says more is not believed the rest.
+inline constexpr Duration kMaxWaited = std::chrono::seconds(2);
 // The sender has these and will send them to whoever grafts.
 struct IHave {
   std::vector<Range> ranges;
+  Duration waited{};  // the sender has had all of them for so long: they will not come unasked
 };
 // Send these, and what comes on their channels from now on.
 struct Graft {

@@ -115,10 +115,10 @@ void Broadcast::Judge(Instant now, Holes& holes, const Piece& piece, std::uint32
   }
 }
 
-// `from` says it has `range`. Numbers between what is known and the range are missing as well:
-// announcements begin where the piece before ended.
+// `from` says it has `range`, and has had it for as long as `waited`. Numbers between what is known
+// and the range are missing as well: announcements begin where the piece before ended.
 void Broadcast::Claim(Instant now, Neighbor& from, Window& window, const Range& range,
-                      bool also_before, Wishes& out) {
+                      bool also_before, Duration waited, Wishes& out) {
   const std::uint64_t top = window.top();
   if (range.next > top) {
     if (counts_.Of(from.number) + 2 > kMaxHolesPerNeighbor || counts_.total() + 2 > kMaxHoles) {
@@ -145,7 +145,7 @@ void Broadcast::Claim(Instant now, Neighbor& from, Window& window, const Range& 
       hole.AddAnnouncer(from.number, false);
     }
     if (hole.due == kNever && !hole.announcers.empty())
-      hole.due = std::max(now, hole.since + FirstAsk());
+      hole.due = std::max(now, std::min(hole.since, now - waited) + FirstAsk());
   }
   Rearm(now, window);
   KeepBounds(now, window, out);

@@ -20,8 +20,9 @@
 //  * who is lost (Lost): after 2, 4, 8 ... 300 s, all of them together at most once in kLostPause;
 //    behind that, and for those above kMaxLostSought, three random ones a minute in all. One that
 //    is found on the other side of a split brings news of all others, so more would be waste;
-//  * a random seed a minute that is not linked: two islands that forgot each other have it in
-//    common. Without any link seeds are sought as in a small mesh.
+//  * a random seed a minute that is not linked and not known to live, or rarely any: two
+//    islands that forgot each other have it in common. Without any link seeds are sought as in a
+//    small mesh.
 //
 // Bounds: kMaxSeeds; kMaxPeers known, 56 bytes each (addresses are shared with whoever has the
 // record); of these 200 bytes more for each that is linked, dialled, wanted or sought. An
@@ -55,6 +56,11 @@ static_assert(kLostFirst * (1 << (kLostTries - 1)) > kLostLast);
 static_assert(kLostFirst * (1 << (kLostTries - 2)) < kLostLast);
 inline constexpr Duration kRandomLost = std::chrono::seconds(20);
 inline constexpr Duration kIslandCheck = std::chrono::seconds(60);
+// Of so many checks that find nothing but seeds whose owners are known to live, one is made; in a
+// larger mesh fewer, so that all peers together make one in ten seconds: with all of them, 4,096
+// peers would dial each of three seeds 23 times a second, for ever.
+inline constexpr std::uint64_t kNearSeed = 10;
+inline constexpr std::size_t kNearSeedPeers = 6;
 // Guess: half of a mesh lost is half a dial a second, and the first to answer ends it.
 inline constexpr Duration kLostPause = std::chrono::seconds(2);
 inline constexpr std::size_t kMaxLostSought = 64;  // guess: a rack of hosts and a bit

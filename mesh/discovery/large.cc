@@ -200,13 +200,18 @@ void AddressBook::CheckIslandsFrom(Instant now) {
   }
 }
 
+// Of a seed whose owner is known to live there is news, so it is on no other island; its address
+// may lead to another one, but that is rare.
 std::optional<std::size_t> AddressBook::PickSeed() {
-  std::vector<std::size_t> apart;
+  std::vector<std::size_t> apart, near;
   for (std::size_t i = 0; i < seeds_.size(); ++i) {
     const Seed& seed = seeds_[i];
-    if (seed.self || seed.target.linked || seed.target.dialling) continue;
-    if (!SettledElsewhere(seed)) apart.push_back(i);
+    if (seed.self || seed.target.linked || seed.target.dialling || SettledElsewhere(seed)) continue;
+    const Known* const owner = seed.peer ? FindKnown(*seed.peer) : nullptr;
+    (owner != nullptr && !owner->lost ? near : apart).push_back(i);
   }
+  const std::uint64_t checks = std::max<std::uint64_t>(kNearSeed, known_.size() / kNearSeedPeers);
+  if (apart.empty() && rng_.Below(checks) == 0) apart = std::move(near);
   if (apart.empty()) return std::nullopt;
   return apart[rng_.Below(apart.size())];
 }

@@ -16,6 +16,7 @@
 #define PEERMESH_MESH_FLOW_PRESSURE_H_
 
 #include <cstdint>
+#include <memory>
 
 #include "mesh/base/limits.h"
 #include "mesh/base/time.h"
@@ -46,7 +47,7 @@ class Pressure {
  private:
   const std::uint64_t limit_;
   State state_ = State::kOpen;
-  HoldBudget budget_;
+  std::unique_ptr<HoldBudget> budget_;  // null until something was held: most never hold
   Instant held_since_{};
   Instant give_up_ = kNever;
 };

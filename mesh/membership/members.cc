@@ -105,6 +105,14 @@ void Members::Lose(Instant now, Row& row, StateReason why) {
   Set(now, row, row.vouchers > 0 ? State::kUnreachable : State::kDead, why);
 }
 
+// Suspected when the mesh was small, and nobody judges that any more: as if we remembered it. Those
+// whose neighbours have it tell us; if nobody does, it is dead.
+void Members::LeaveOpen(Instant now, Row& row) {
+  if (row.state != State::kSuspect || row.judged || IsRemembered(row)) return;
+  Set(now, row, State::kSuspect, StateReason::kRemembered);
+  row.since = now;
+}
+
 // What a record says for a peer; inside an Edit of the row, whose incarnation is still the old one.
 void Members::Revive(Instant now, Row& row, StateReason how) {
   if (large_ && row.state != State::kAlive) {
@@ -177,7 +185,7 @@ void Members::LinkDown(Instant now, PeerId peer, StateReason why) {
   row->connection_reason = why;
   row->direction = 0;
   row->round_trip.reset();
-  if (large_) return;
+  if (large_) return LeaveOpen(now, *row);
   if (row->state == State::kAlive) {
     Set(now, *row, State::kSuspect, why);
   } else if (row->state == State::kSuspect && why == StateReason::kHeartbeatTimeout) {

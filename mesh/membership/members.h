@@ -13,8 +13,9 @@
 // In a large mesh most peers have no link to each other, and the voices of a peer's neighbours
 // decide (quorum.h counts them and tells by Judge):
 //  * Whoever is heard of is alive: its record is signed and only passed on while it lives. Not so
-//    what we remember from before a restart: suspect, and dead after kRecallTime, unless somebody
-//    tells us again. Until then it is not told to others (row.h: IsTold).
+//    what we remember from before a restart, or suspected when the mesh grew large: suspect, and
+//    dead after kRecallTime, unless somebody tells us again. Until then it is not told to others
+//    (row.h: IsTold).
 //  * A link that breaks or falls silent says nothing but that. One that comes up tells of life,
 //    unless the quorum's verdict on this incarnation is dead or left: one that still reaches a peer
 //    which the others lost must not make tables differ. Only a larger incarnation speaks against.
@@ -113,6 +114,7 @@ class Members {
   PeerView View(const Row& row) const;
   // Who says to have a link to it, in order of id.
   std::vector<PeerId> Vouchers(PeerId about) const;
+  bool Vouches(PeerId from, PeerId about) const;
   std::size_t size() const { return table_.rows().size(); }
   // Alive or suspect.
   std::size_t alive() const { return table_.living(); }
@@ -129,7 +131,7 @@ class Members {
   // as told by SetSelf. A part is those whose id begins with that byte. Never 0.
   void SetSelf(std::uint64_t version) { table_.SetSelf(version); }
   std::uint64_t TableHash() const { return table_.Hash(); }
-  std::uint64_t PartHash(std::uint8_t part) const { return table_.PartHash(part); }
+  std::vector<std::uint64_t> PartHashes() const { return table_.PartHashes(); }
 
   // Rows changed since the last call, each once, in order of id; removed rows with their last
   // content.
@@ -148,6 +150,7 @@ class Members {
   void Set(Instant now, Row& row, State state, StateReason reason);
   void Lose(Instant now, Row& row, StateReason why);
   void Revive(Instant now, Row& row, StateReason how);
+  void LeaveOpen(Instant now, Row& row);
   Instant DeadlineOf(const Row& row) const;
   void DropVouchersOf(Row& row);
   // Who may be pushed out depends on who comes.

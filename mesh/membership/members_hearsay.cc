@@ -95,6 +95,7 @@ void Members::SetLarge(Instant now, bool large) {
     const bool vouched = row.state == State::kUnreachable;
     const bool linked = IsLinked(row) && IsLost(row.state);
     if (large ? heard || vouched : linked) Set(now, row, State::kAlive, StateReason::kNone);
+    if (large && !IsLinked(row)) LeaveOpen(now, row);
     row.deadline = DeadlineOf(row);
     table_.Index(row);
     if (row.state != before) changed_.insert(id);

@@ -38,6 +38,11 @@ std::vector<PeerId> Members::Vouchers(PeerId about) const {
   return vouchers;
 }
 
+bool Members::Vouches(PeerId from, PeerId about) const {
+  const auto it = beliefs_.find(from);
+  return it != beliefs_.end() && std::binary_search(it->second.begin(), it->second.end(), about);
+}
+
 std::vector<Members::Change> Members::TakeChanges() {
   std::vector<Change> taken;
   taken.reserve(changed_.size() + removed_.size());

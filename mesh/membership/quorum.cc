@@ -139,7 +139,7 @@ void Quorum::Evaluate(Instant now, PeerId subject, Case& of) {
   const std::size_t k = ObserversOf(*record), tally = count.spoken + count.silent;
   PM_CHECK(LowMark(k) <= HighMark(k));
   of.tally = static_cast<std::uint16_t>(tally);
-  if (tally >= HighMark(k)) return Die(now, subject, of, ReasonOf(of));
+  if (tally >= HighMark(k)) return Die(now, subject, of, By::kVoices);
   if (of.state == State::kDead) {
     if (of.penalty == Penalty::kRunning || count.spoken > 0) return;
     return Become(now, subject, of, State::kAlive, StateReason::kNone);
@@ -182,16 +182,21 @@ void Quorum::Become(Instant now, PeerId subject, Case& of, State state, StateRea
 }
 
 // Also anew: who is dead for a penalty and is accused again.
-void Quorum::Die(Instant now, PeerId subject, Case& of, StateReason reason) {
+void Quorum::Die(Instant now, PeerId subject, Case& of, By what) {
   const bool again = of.deaths > 0 && now - of.died < kDeathMemory;
-  of.deaths = again ? static_cast<std::uint8_t>(std::min(of.deaths + 1, 100)) : 1;
+  if (!again) {
+    of.deaths = 1;
+  } else if (what == By::kVoices) {  // the cut off do not flap
+    of.deaths = static_cast<std::uint8_t>(std::min(of.deaths + 1, 100));
+  }
   of.died = now;
   of.evidence.clear();
   for (const Said& said : of.voices) {
     if (said.counts && IsGone(*said.statement)) of.evidence.push_back(said.statement);
   }
   of.penalty = Penalty::kNone;
-  Become(now, subject, of, State::kDead, reason);
+  changed_.insert(subject);
+  Become(now, subject, of, State::kDead, ReasonOf(of));
   PM_CHECK(of.state == State::kDead && of.reached == kNever);
 }
 
@@ -221,6 +226,14 @@ Duration Quorum::PenaltyOf(const Case& of) {
   return std::min(penalty, kMaxPenalty);
 }
 
+bool Quorum::DiedInCompany(const Case& of) const {
+  const auto together = std::count_if(cases_.begin(), cases_.end(), [&of](const auto& other) {
+    const Case& its = other.second;
+    return its.deaths > 0 && its.died - of.died <= kTogether && of.died - its.died <= kTogether;
+  });
+  return static_cast<std::size_t>(together) >= std::max(kCompany, roll_.size() / kPartOfAll);
+}
+
 void Quorum::Describe(Instant now, const RecordRef& record) {
   const RecordRef known = roll_.Find(record->id);
   if (known && known->incarnation >= record->incarnation) return;
@@ -230,6 +243,8 @@ void Quorum::Describe(Instant now, const RecordRef& record) {
   if (at == cases_.end()) return;
   Case& of = at->second;
   Void(of);
+  const bool fresh = known && known->epoch < record->epoch;
+  if (of.state == State::kDead && of.deaths > 0 && (fresh || DiedInCompany(of))) of.deaths = 1;
   if (of.state != State::kDead || of.died + PenaltyOf(of) <= now) {
     Become(now, record->id, of, State::kAlive, StateReason::kNone);
   } else {

@@ -14,9 +14,10 @@
 //    observer accuses. A healthy peer whose neighbours died is not killed by their silence alone.
 //  * Only the subject's own record with a larger incarnation takes suspicion or death back. Its
 //    word that it leaves is final for its incarnation and outdoes all voices.
-//  * Who died twice within kDeathMemory comes back kFirstPenalty after its death, then twice as
-//    long each time: a peer with a bad link must not flap through everybody's table. The record is
-//    kept; voices that stand at the end of the penalty keep it dead.
+//  * Whose process died twice within kDeathMemory comes back kFirstPenalty after its death, then
+//    twice as long each time: a peer with a bad link must not flap through everybody's table. The
+//    record is kept; voices that stand at the end of the penalty keep it dead. A new process begins
+//    anew, and deaths in company do not count: many at a time are a partition, and it has healed.
 //  * The cut off: behind a partition nobody accuses most of the peers, because their observers are
 //    there too. So an observer that has been suspect or dead for kStranded without a new record is
 //    a voice as well, slowly: a peer with L of both kinds is suspect, and dead if kStranded later
@@ -64,10 +65,15 @@ inline constexpr Duration kSweepPause = std::chrono::seconds(10);
 // Guess: deaths come in bursts, and each can be a voice against every suspect.
 inline constexpr Duration kCascadePause = std::chrono::milliseconds(100);
 
-// Guesses: a peer that flips every 20 s is dead for most of the time from its third death on.
-inline constexpr Duration kFirstPenalty = std::chrono::seconds(30);
-inline constexpr Duration kMaxPenalty = std::chrono::minutes(10);
+// Guesses: a peer that flips every 20 s comes back once and then stays dead for most of the time;
+// routers that damp flapping routes wait up to an hour (RFC 2439).
+inline constexpr Duration kFirstPenalty = std::chrono::minutes(5);
+inline constexpr Duration kMaxPenalty = std::chrono::minutes(20);
 inline constexpr Duration kDeathMemory = std::chrono::hours(1);
+// In company: so many died within kTogether of each other, in a larger mesh kPartOfAll of it
+// (guesses: more than one host's peers, more than grey failures at one time).
+inline constexpr Duration kTogether = std::chrono::seconds(15);
+inline constexpr std::size_t kCompany = 3, kPartOfAll = 20;
 
 // As many as a peer has links: more observers than that nobody has.
 inline constexpr std::size_t kMaxVoices = kMaxLinks;
@@ -117,6 +123,7 @@ class Quorum {
     PeerId subject;
     State state = State::kAlive;  // alive, suspect, dead or left
     StateReason reason = StateReason::kNone;
+    bool renewed = false;  // it lives, but stays dead for a penalty
   };
   // What changed since the last call, each subject once, in order of id.
   std::vector<Verdict> TakeVerdicts();
@@ -171,10 +178,12 @@ class Quorum {
   static StateReason ReasonOf(const Case& of);
   void Evaluate(Instant now, PeerId subject, Case& of);
   void Become(Instant now, PeerId subject, Case& of, State state, StateReason reason);
-  void Die(Instant now, PeerId subject, Case& of, StateReason reason);
+  enum class By : std::uint8_t { kVoices, kStranding };
+  void Die(Instant now, PeerId subject, Case& of, By what);
   void Leave(Instant now, PeerId subject, Case& of, const StatementRef& statement);
   void Void(Case& of);
   static Duration PenaltyOf(const Case& of);
+  bool DiedInCompany(const Case& of) const;
 
   // By time.
   Instant DeadlineOf(const Case& of) const;

@@ -50,7 +50,7 @@ void Quorum::Expire(Instant now, PeerId subject) {
     of.penalty = Penalty::kOver;
     Evaluate(now, subject, of);
   } else if (of.state == State::kSuspect) {
-    Die(now, subject, of, ReasonOf(of));
+    Die(now, subject, of, By::kVoices);
   } else {
     PM_CHECK(of.state == State::kAlive);
     of.deaths = 0;
@@ -128,7 +128,7 @@ void Quorum::Strand(Instant now, const Record& subject, const std::vector<std::u
   }
   of.stranded = silent > 0 && voices >= LowMark(subject.observers.size());
   if (of.stranded && of.state == State::kSuspect && of.since + StrandedTime() <= now) {
-    Die(now, subject.id, of, ReasonOf(of));
+    Die(now, subject.id, of, By::kStranding);
   } else {
     Evaluate(now, subject.id, of);
   }

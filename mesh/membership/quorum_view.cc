@@ -16,7 +16,8 @@ std::vector<Quorum::Verdict> Quorum::TakeVerdicts() {
     if (it == cases_.end()) {
       verdicts.push_back({subject, State::kAlive, StateReason::kNone});
     } else {
-      verdicts.push_back({subject, it->second.state, it->second.reason});
+      const bool renewed = it->second.penalty != Penalty::kNone;
+      verdicts.push_back({subject, it->second.state, it->second.reason, renewed});
     }
   }
   changed_.clear();

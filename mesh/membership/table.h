@@ -16,7 +16,6 @@
 #ifndef PEERMESH_MESH_MEMBERSHIP_TABLE_H_
 #define PEERMESH_MESH_MEMBERSHIP_TABLE_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -73,9 +72,11 @@ class Table {
 
   // Ourselves as others see us; 0: not yet.
   void SetSelf(std::uint64_t version);
-  // Over (id, incarnation) of ourselves and those we tell of; whose id begins with `part`. Never 0.
+  // Over (id, incarnation) of ourselves and those we tell of. Never 0.
   std::uint64_t Hash() const { return sum_ == 0 ? 1 : sum_; }
-  std::uint64_t PartHash(std::uint8_t part) const { return parts_[part] == 0 ? 1 : parts_[part]; }
+  // The same for each first byte of an id. Walks all rows: tables are compared seldom, and 2 KB for
+  // the sums is more than a small table.
+  std::vector<std::uint64_t> PartHashes() const;
 
   void CheckInvariants() const;
 
@@ -98,7 +99,6 @@ class Table {
   std::size_t living_ = 0;
   std::uint64_t self_version_ = 0;
   std::uint64_t sum_ = 0;
-  std::array<std::uint64_t, 256> parts_{};
 };
 
 }  // namespace peermesh::membership

@@ -18,6 +18,7 @@ bool Node::Impl::WaitsForLink(Instant now, std::string_view target) {
   if (peer != peers_.end() && peer->second.interest_known) {
     large_.borrowed.erase(*id);
     peer->second.surplus_at = std::max(peer->second.surplus_at, now + kBorrowedLink);
+    queues_wake_.moved = true;
     return false;
   }
   const membership::Row* row = members_.Find(*id);

@@ -56,6 +56,7 @@ inline constexpr std::size_t kMaxBorrowed = 32;
 inline constexpr Duration kShrinkTime = std::chrono::seconds(60);
 // Our own record names our neighbours; it is signed anew at most so often (guess).
 inline constexpr Duration kRecordEvery = std::chrono::seconds(2);
+inline constexpr Duration kRecordDelay = std::chrono::seconds(1);  // guess: a dial and a question
 // Neighbours of a peer that died tell of their new ones within this time more, not all at once.
 inline constexpr Duration kRecordSpread = std::chrono::seconds(20);
 static_assert(kRecordEvery + kRecordSpread < membership::kStranded);
@@ -79,6 +80,22 @@ static_assert(kStatementsPerFrame * 200 <= kMaxControlFrameBytes);
 // account comes with the next heartbeat at the latest.
 inline constexpr Duration kWaitForStraight = kHeartbeat + std::chrono::milliseconds(500);
 inline constexpr std::size_t kMaxWaitingStreams = 1024;  // guess: origins that switch at one time
+// A heartbeat that was not answered so long after it was sent is late. In good order the newest
+// answered one is two to four seconds old when the next goes out.
+inline constexpr Duration kAnswerTime = 2 * kHeartbeat + kHeartbeat / 2;
+// So many late ones of the last ten are an accusation (Rapid, USENIX ATC 2018: 40 % of the last 10
+// probes), so few take it back (guess).
+inline constexpr std::uint16_t kWatchedMask = (1u << 10) - 1;
+inline constexpr int kLateAllowed = 4, kLateForgiven = 1;
+// A full mesh decides together from so many on: the peer's other links, ours included (guess).
+inline constexpr std::size_t kFewestVoters = 3;
+// Announcements wait so long for a heartbeat to the same neighbour, then go on their own. Of two
+// neighbours the one whose heartbeat is next tells the other, and the two beat in turns (links.cc),
+// so half a period is enough. A peer hears of what it lacks from the first of about six, after
+// 0.3 s on average (others: with a tick of 1 s).
+inline constexpr Duration kAnnounceAfter = kHeartbeat / 2 + std::chrono::milliseconds(200);
+// By so much the accepting side's heartbeat may move each time to stay between two of the other's.
+inline constexpr Duration kInTurns = std::chrono::milliseconds(100);
 // A wake-up this late means that this process was paused, not that the peers were silent.
 inline constexpr Duration kOwnPause = std::chrono::seconds(1);
 // Heartbeats whose sending time is remembered for the round trip.

@@ -19,7 +19,9 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
   const bool remembered = frame.echo != 0 && frame.echo <= link.heartbeats_sent &&
                           link.heartbeats_sent - frame.echo < kHeartbeatMemory;
   if (remembered && frame.echo_delay >= Duration{}) {
-    const Duration total = now - link.heartbeat_sent_at[frame.echo % kHeartbeatMemory];
+    const Instant sent = link.heartbeat_sent_at[frame.echo % kHeartbeatMemory];
+    const Duration total = now - sent;
+    link.answered = std::max(link.answered, sent);
     if (frame.echo_delay <= total) {
       members_.RoundTrip(link.peer, total - frame.echo_delay);
       if (overlay_.IsActive(link.peer)) trees_.RoundTrip(link.peer, total - frame.echo_delay);
@@ -28,11 +30,19 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
   // The first answer comes at once, so a round trip is known as soon as the link is up.
   if (frame.number == 1) {
     SendHeartbeat(now, link);
+    if (link.direction == Direction::kInbound) link.next_heartbeat = now + kHeartbeat / 2;
+    links_wake_.moved = true;
   } else if (frame.asks) {
     PushHeartbeat(now, link, false);  // the rhythm of the others stays as it is
   }
   PingAnswered(now, link, frame, out);
   health_.Succeeded();
+  if (!frame.have.ranges.empty()) {
+    const LinkId id = link.id;
+    broadcast::Message have = std::move(frame.have);
+    OnFrame(now, link, have, out);
+    if (FindLink(id) == nullptr) return;
+  }
   CompareTables(link, frame);
   // Comparing makes sense once this link has told the whole: what it says first may overtake the
   // other link.
@@ -180,6 +190,7 @@ void Node::Impl::AnnounceInterest() {
         erase_if(link.control,
                  [](const auto& f) { return std::holds_alternative<InterestDelta>(f); });
         link.snapshot_due = true;
+        to_flush_.push_back(id);
       }
       if (!link.snapshot_due) PushControl(link, delta);
     }
@@ -189,12 +200,6 @@ void Node::Impl::AnnounceInterest() {
 void Node::Impl::OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& out) {
   const PeerId from = link.peer;
   for (const membership::RecordRef& record : frame.records) LearnRecord(now, record, from, out);
-}
-
-void Node::Impl::OnFrame(Instant now, Link& link, PeerStates& frame, Effects&) {
-  for (const PeerBelief& belief : frame.beliefs) {
-    members_.Belief(now, link.peer, belief.id, belief.incarnation, belief.linked, belief.left);
-  }
 }
 
 void Node::Impl::OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out) {
@@ -213,6 +218,7 @@ void Node::Impl::OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out) 
     case GoodbyeReason::kSurplus:
       large_.surplus_heard = now;  // the mesh is larger than we knew
       [[fallthrough]];
+    case GoodbyeReason::kLost:
     case GoodbyeReason::kDuplicate:
     case GoodbyeReason::kMisbehaved:
       return DropLink(now, link.id,

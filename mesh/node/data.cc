@@ -11,12 +11,13 @@ namespace peermesh::node {
 void Node::Impl::AddMarks(Peer& peer, Link& link, DataFrame& frame) {
   PM_CHECK(peer.outbox.empty() && peer.interest_known);
   const bool first = !std::exchange(link.marked, true);
-  const routing::ChannelNumbers& base = baselines_.Of(link.peer);
+  const routing::ChannelNumbers* const base = first ? &baselines_.Of(link.peer) : nullptr;
   for (std::uint32_t channel = 0; channel < kChannels; ++channel) {
+    if (!first && numbers_.next(channel) == 1) continue;  // never used
     const std::uint64_t accounted = peer.accounted.next(channel);
     flow::Run mark;
     mark.channel = channel;
-    mark.first = first ? base.next(channel) : accounted;
+    mark.first = first ? base->next(channel) : accounted;
     // What was broadcast went another way.
     const bool broadcast = large_.broadcast_next.next(channel) > 1;
     const std::uint64_t meant =
@@ -45,9 +46,9 @@ void Node::Impl::SendEnd(Peer& peer, Effects& out) {
 
 void Node::Impl::FlushData(Instant now, Peer& peer, Effects& out) {
   if (peer.outbox.empty()) peer.block = {};
-  if (peer.pressure.Update(now, peer.outbox.bytes(), peer.block)) pressure_eased_ = true;
+  Weigh(now, peer.pressure, peer.outbox.bytes(), peer.block);
   if (peer.pressure.overfull(peer.outbox.bytes())) Overflow(peer, out);
-  if (peer.relay_pressure.Update(now, peer.relay.bytes(), {})) pressure_eased_ = true;
+  Weigh(now, peer.relay_pressure, peer.relay.bytes(), {});
   if (peer.relay_pressure.overfull(peer.relay.bytes())) OverflowRelay(now, peer, out);
   SendEnd(peer, out);
   Link& link = *FindLink(peer.sending);
@@ -73,8 +74,8 @@ void Node::Impl::FlushData(Instant now, Peer& peer, Effects& out) {
       link.data_busy = true;
       out.push_back(SendData{link.id, std::move(frame)});
     }
-    if (peer.pressure.Update(now, peer.outbox.bytes(), peer.block)) pressure_eased_ = true;
-    if (peer.relay_pressure.Update(now, peer.relay.bytes(), {})) pressure_eased_ = true;
+    Weigh(now, peer.pressure, peer.outbox.bytes(), peer.block);
+    Weigh(now, peer.relay_pressure, peer.relay.bytes(), {});
   }
 }
 
@@ -148,7 +149,7 @@ void Node::Impl::On(Instant now, DataIn& in, Effects& out) {
   link->reading = false;
   Peer& peer = peers_.at(link->peer);
   if (link->id == peer.winner && peer.loser && !FindLink(peer.loser)->end_received) {
-    link->stash = std::move(in.frame);
+    link->stash = std::make_unique<DataFrame>(std::move(in.frame));
     return;
   }
   Receive(now, *link, in.frame, out);
@@ -185,7 +186,7 @@ void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out
 // A frame may be larger than a burst: it is read whole, and the next one waits until all of it is
 // paid for.
 void Node::Impl::PayOwed(Instant now, Peer& peer) {
-  peer.grant_at = kNever;
+  const Instant before = std::exchange(peer.grant_at, kNever);
   const auto pay = [&](limits::Gcra& bucket, const limits::Rate& rate, std::uint64_t& owed) {
     while (owed > 0) {
       const std::uint64_t part =
@@ -201,6 +202,7 @@ void Node::Impl::PayOwed(Instant now, Peer& peer) {
   };
   pay(peer.message_rate, limits_.peer_messages, peer.owed_messages);
   pay(peer.byte_rate, limits_.peer_bytes, peer.owed_bytes);
+  queues_wake_.moved |= peer.grant_at != before;
 }
 
 void Node::Impl::ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector<SessionId>& fed,

@@ -123,7 +123,7 @@ struct SignStatement {
 
 // Remember this record for the next start.
 struct Persist {
-  PeerRecord record;
+  membership::RecordRef record;  // not null
 };
 
 // Forget what was remembered of this peer.

@@ -30,6 +30,7 @@ struct Heartbeat {
   std::uint64_t interest_hash = 0;
   bool asks = false;             // the sender wants a heartbeat back at once
   std::uint64_t table_hash = 0;  // of the sender's member table; 0: not told
+  broadcast::IHave have;         // between neighbours, what waited for company; mostly nothing
 };
 
 struct Interest {
@@ -68,6 +69,7 @@ struct PeerBelief {
   std::uint64_t incarnation = 0;
   bool linked = false;
   bool left = false;
+  bool silent = false;  // it has a link and hears nothing
 };
 
 struct PeerStates {
@@ -103,11 +105,11 @@ enum class GoodbyeReason : std::uint8_t {
   kReplaced = 3,
   kMisbehaved = 4,
   kSurplus = 5,  // the sender has links enough; it does not mind being dialled when there is cause
+  kLost = 6,     // the receiver is held for dead, as it was told
 };
 
 struct Goodbye {
   GoodbyeReason reason = GoodbyeReason::kLeaving;
-  std::vector<PeerId> candidates;  // with kSurplus: whom to try instead
 };
 
 // The sender has the link up and will read its data stream.

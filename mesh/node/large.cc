@@ -56,6 +56,7 @@ bool Node::Impl::MakeRoomFor(PeerId peer) {
 
 void Node::Impl::BecomeLarge(Instant now) {
   large_.on = true;
+  if (std::exchange(large_.straight_from, kNever) != kNever) pressure_eased_ = true;
   members_.SetLarge(now, true);
   book_.SetLarge(now, true);
   large_.loud = true;
@@ -63,6 +64,7 @@ void Node::Impl::BecomeLarge(Instant now) {
     members_.Judge(now, verdict.subject, verdict.state, verdict.reason);
   }
   large_.record_at = now;
+  queues_wake_.moved = true;
   for (auto& [id, peer] : peers_) {
     peer.surplus_at = now + kSurplusLink + rng_.Between({}, kSurplusSpread);
   }
@@ -70,13 +72,18 @@ void Node::Impl::BecomeLarge(Instant now) {
 
 void Node::Impl::BecomeSmall(Instant now) {
   large_.on = false;
+  // What goes straight is there at once; what went by trees has arrived, or is announced as
+  // missing, when it can no longer be held back.
+  if (const Instant arrived = large_.broadcast_at + trees_.HoldBack(); arrived > now) {
+    large_.straight_from = arrived;
+  }
   members_.SetLarge(now, false);
   book_.SetLarge(now, false);
   large_.record_at = now;
-  large_.loud = true;
+  large_.loud = queues_wake_.moved = true;
   for (auto& [id, peer] : peers_) {
     peer.surplus_at = kNever;
-    peer.accused = false;
+    peer.accused = Accused::kNot;
   }
 }
 
@@ -86,6 +93,7 @@ void Node::Impl::MeetInOverlay(Instant now, PeerId peer, bool was_lost, Effects&
   const auto met = peers_.find(peer);
   if (!large_.on || met == peers_.end()) return;
   met->second.surplus_at = now + kSurplusLink;
+  queues_wake_.moved = true;
   if (!was_lost) return;
   // Two halves of a mesh have found each other, or a peer that we took for dead lives: it should
   // know, and the link should stay.
@@ -115,6 +123,7 @@ void Node::Impl::Apply(Instant now, overlay::Wishes& wishes, Effects& out) {
       const auto peer = peers_.find(release->peer);
       if (peer != peers_.end() && large_.on) {
         peer->second.surplus_at = std::min(peer->second.surplus_at, now + kUselessLink);
+        queues_wake_.moved = true;
       }
     } else if (const auto* up = std::get_if<overlay::Activated>(&wish)) {
       trees_.NeighborUp(now, up->peer, large_.broadcast_wishes);
@@ -124,6 +133,7 @@ void Node::Impl::Apply(Instant now, overlay::Wishes& wishes, Effects& out) {
       NeighborsChanged(now);
       if (const auto peer = peers_.find(down->peer); peer != peers_.end() && large_.on) {
         peer->second.surplus_at = now + kSurplusLink;
+        queues_wake_.moved = true;
       }
     }
   }
@@ -131,9 +141,10 @@ void Node::Impl::Apply(Instant now, overlay::Wishes& wishes, Effects& out) {
   Apply(now, large_.broadcast_wishes, out);
 }
 
-// A message names peers: whoever gets it must be able to find them. Their records go before it.
+// A message names peers: whoever gets it must be able to find them. Unless it knows all that we
+// know, their records go before it.
 void Node::Impl::Introduce(Link& link, const overlay::Message& message) {
-  if (!large_.on) return;
+  if (!large_.on || SameTable(link)) return;
   std::vector<PeerId> named;
   if (const auto* walk = std::get_if<overlay::ForwardJoin>(&message)) named = {walk->joiner};
   if (const auto* reply = std::get_if<overlay::NeighborReply>(&message)) named = reply->candidates;
@@ -183,10 +194,16 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
     }
   }
   if (!large_.waiting.empty()) DeliverWaiting(now, false);
+  if (large_.straight_from <= now) {
+    large_.straight_from = kNever;
+    pressure_eased_ = true;
+  }
+  if (QueuesWake() > now) return;
   std::vector<LinkId> surplus;
   for (auto& [id, peer] : peers_) {
     if (peer.surplus_at > now) continue;
     peer.surplus_at = now + kSurplusLink;
+    queues_wake_.moved = true;
     if (!NeedsLink(id)) surplus.push_back(peer.winner);
   }
   for (const LinkId id : surplus) {
@@ -200,15 +217,17 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
 
 // Of what is not looked for link by link.
 Instant Node::Impl::LargeDeadline() const {
-  Instant next =
-      std::min({overlay_.NextWake(), trees_.NextWake(), quorum_.NextWake(), large_.record_at});
+  Instant next = std::min({overlay_.NextWake(), trees_.NextWake(), quorum_.NextWake(),
+                           large_.record_at, large_.straight_from});
   for (const auto& [peer, until] : large_.borrowed) next = std::min(next, until);
   for (const auto& [stream, waiting] : large_.waiting) next = std::min(next, waiting.until);
   return next;
 }
 
+// One that goes is mostly followed by one that comes: one record says both.
 void Node::Impl::NeighborsChanged(Instant now) {
-  large_.record_at = std::min(large_.record_at, std::max(now, large_.last_record + kRecordEvery));
+  large_.record_at =
+      std::min(large_.record_at, std::max(now + kRecordDelay, large_.last_record + kRecordEvery));
 }
 
 // Our record tells publishers on which channels somebody here listens.
@@ -240,7 +259,13 @@ void Node::Impl::SignOwnRecord(Instant now, Effects& out) {
 std::vector<std::uint64_t> Node::Impl::Observers() const {
   std::vector<std::uint64_t> keys;
   if (!large_.on) return keys;
-  for (const PeerId& peer : overlay_.Active()) keys.push_back(membership::ObserverKey(peer));
+  // Who is dead for a penalty does not count: its silence would in time be a voice against us.
+  for (const PeerId& peer : overlay_.Active()) {
+    const membership::Row* row = members_.Find(peer);
+    if (row == nullptr || membership::IsLiving(row->state)) {
+      keys.push_back(membership::ObserverKey(peer));
+    }
+  }
   std::sort(keys.begin(), keys.end());
   return keys;
 }

@@ -48,13 +48,14 @@ void Node::Impl::On(Instant now, LinkUp& up, Effects& out) {
     dialled_.erase(up.dial);
   }
   ++stats_.links_up;
+  links_wake_.moved = queues_wake_.moved = true;
   Link& link = links_[up.link];
   link.id = up.link;
   link.peer = up.peer;
   link.direction = up.direction;
   link.epoch = up.epoch;
   link.dial_count = up.dial ? up.dial.value : up.dial_count;
-  link.since = link.last_heard = now;
+  link.since = link.last_heard = link.answered = now;
   link.next_heartbeat = now;
   link.expires = up.expires;
   if (up.expires != kNever && up.expires > now && up.direction == Direction::kOutbound) {
@@ -197,10 +198,12 @@ void Node::Impl::DropLink(Instant now, LinkId id, StateReason why, bool close, E
     ++stats_.links_replaced;
     out.push_back(Note{NoteKind::kLinkReplaced, peer_id, {}, id});
   }
+  // Who has not answered for so long closed it because it hears nothing.
+  const bool in_order = why == StateReason::kLinkClosed && !IsLate(now, it->second);
   links_.erase(it);
-  deadlines_changed_ = true;
+  deadlines_changed_ = links_wake_.moved = queues_wake_.moved = true;
   if (!peer.loser) {
-    LosePeer(now, peer_id, why, out);
+    LosePeer(now, peer_id, why, in_order, out);
     return;
   }
   const LinkId other = id == peer.winner ? peer.loser : peer.winner;
@@ -237,15 +240,15 @@ void Node::Impl::ForgetPeer(PeerId id) {
     stats_.dropped_messages[static_cast<std::size_t>(LossReason::kLinkLost)] += run.items.size();
   }
   interest_.ClearRemote(id);
+  queues_wake_.moved = true;
   peers_.erase(it);
   dirty_peers_.erase(id);
   ConfirmedBy(id);
 }
 
 // The last link to a peer is gone.
-void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, Effects& out) {
+void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, bool in_order, Effects& out) {
   const bool neighbor = overlay_.IsActive(id);
-  const bool in_order = why == StateReason::kLinkClosed;
   ForgetPeer(id);
   members_.LinkDown(now, id, why);
   members_.ForgetBeliefsOf(now, id);
@@ -272,7 +275,7 @@ void Node::Impl::Greet(Instant now, Link& link) {
   PushControl(link, LinkReady{});
   SendHeartbeat(now, link);
   SendSnapshot(link);
-  SendRecords(link);
+  SendRecords(now, link);
   SendBeliefs(link);
   MaybeMoveData(peers_.at(link.peer));
 }
@@ -286,12 +289,22 @@ void Node::Impl::PushHeartbeat(Instant now, Link& link, bool asks) {
   beat.interest_hash = interest_.hash();
   beat.asks = asks;
   if (large_.on && !large_.partial) beat.table_hash = members_.TableHash();
+  if (link.id == peers_.at(link.peer).winner) beat.have = trees_.TakeAnnouncements(now, link.peer);
   link.heartbeat_sent_at[beat.number % kHeartbeatMemory] = now;
-  PushControl(link, beat);
+  PushControl(link, std::move(beat));
 }
 
+// The two ends beat in turns, so that whatever waits for a heartbeat goes over in half a period,
+// one way or the other: the accepting side begins so (OnFrame) and keeps to it as far as clocks
+// differ.
 void Node::Impl::SendHeartbeat(Instant now, Link& link) {
   link.next_heartbeat = now + kHeartbeat;
+  links_wake_.moved = true;
+  const Instant between = link.heard_number_at + kHeartbeat * 3 / 2;
+  if (link.direction == Direction::kInbound && link.heard_number != 0 &&
+      between > link.next_heartbeat - kInTurns && between < link.next_heartbeat + kInTurns) {
+    link.next_heartbeat = between;
+  }
   PushHeartbeat(now, link, false);
   // Marks on the data lane, in order with the data: a hole nobody announced shows within a
   // heartbeat.
@@ -300,20 +313,8 @@ void Node::Impl::SendHeartbeat(Instant now, Link& link) {
   dirty_peers_.insert(link.peer);
 }
 
-// A control frame is proof of life, because that lane is always read. A data frame is none: it may
-// have waited for its grant since long before the other side went silent.
-void Node::Impl::HeardFrom(Instant now, Link& link, Effects& out) {
-  link.last_heard = now;
-  link.suspected = false;
-  members_.Heard(now, link.peer);
-  if (std::exchange(peers_.at(link.peer).accused, false)) TakeBack(link.peer, out);
-}
-
-Duration Node::Impl::Patience(Duration silence) const {
-  return large_.on ? silence + kHeartbeat * (health_.multiplier() - 1) : silence;
-}
-
 void Node::Impl::WakeLinks(Instant now, Effects& out) {
+  if (!overrun_ && LinksWake() > now && QueuesWake() > now) return;
   std::vector<LinkId> silent, overrun;
   overrun_ = false;
   for (auto& [id, link] : links_) {
@@ -325,26 +326,12 @@ void Node::Impl::WakeLinks(Instant now, Effects& out) {
       silent.push_back(id);
       continue;
     }
-    if (!link.suspected && link.last_heard + Patience(kSuspectAfter) <= now) {
-      link.suspected = true;
-      // One that is silent is in trouble; when most are, we are.
-      const auto silent_links = std::count_if(links_.begin(), links_.end(),
-                                              [](const auto& one) { return one.second.suspected; });
-      if (2 * static_cast<std::size_t>(silent_links) > links_.size() && links_.size() > 2) {
-        health_.Missed();
-      }
-      Peer& peer = peers_.at(link.peer);
-      const Link* other = FindLink(id == peer.winner ? peer.loser : peer.winner);
-      if (other == nullptr || other->suspected) {
-        members_.Silent(now, link.peer);
-        if (overlay_.IsActive(link.peer)) {
-          peer.accused = true;
-          Accuse(link.peer, StateReason::kHeartbeatTimeout, out);
-        }
-      }
-      PM_CHECK(now < link.last_heard + Patience(kDeadAfter));
+    if (!link.suspected && link.last_heard + Patience(kSuspectAfter) <= now)
+      Suspect(now, link, out);
+    if (link.next_heartbeat <= now) {
+      Watch(now, link, out);
+      SendHeartbeat(now, link);
     }
-    if (link.next_heartbeat <= now) SendHeartbeat(now, link);
     if (link.replace_at <= now) WakeReplacement(now, link, out);
   }
   for (const LinkId id : silent) {
@@ -353,6 +340,7 @@ void Node::Impl::WakeLinks(Instant now, Effects& out) {
   for (const LinkId id : overrun) {
     if (FindLink(id) != nullptr) DropLink(now, id, StateReason::kStalled, true, out);
   }
+  LoseTogether(now, out);
   std::vector<LinkId> late;
   for (const auto& [id, peer] : peers_) {
     if (peer.replace_by <= now) late.push_back(peer.loser);
@@ -367,6 +355,7 @@ void Node::Impl::WakeLinks(Instant now, Effects& out) {
 void Node::Impl::WakeReplacement(Instant now, Link& link, Effects& out) {
   constexpr Duration kShortest = std::chrono::seconds(1);
   link.replace_at = kNever;
+  links_wake_.moved = true;
   if (draining_) return;
   if (const auto attempt = book_.Replace(now, link.peer)) {
     ++stats_.dials;
@@ -388,6 +377,7 @@ void Node::Impl::PushControl(Link& link, ControlFrame frame) {
     return;
   }
   link.control.push_back(std::move(frame));
+  if (!link.control_busy) to_flush_.push_back(link.id);
 }
 
 // Beyond the full mesh neighbours pass it on to everybody.
@@ -406,6 +396,7 @@ void Node::Impl::FlushControl(Link& link, Effects& out) {
   link.control_busy = true;
   out.push_back(SendControl{link.id, std::move(link.control.front())});
   link.control.pop_front();
+  if (link.control.empty()) link.control = {};  // most links are silent for most of the time
 }
 
 void Node::Impl::On(Instant now, const SendDone& done, Effects& out) {
@@ -414,6 +405,7 @@ void Node::Impl::On(Instant now, const SendDone& done, Effects& out) {
   if (done.lane == Lane::kControl) {
     PM_CHECK(link->control_busy);
     link->control_busy = false;
+    if (!link->control.empty() || link->snapshot_due) to_flush_.push_back(link->id);
     return;
   }
   PM_CHECK(link->data_busy);

@@ -58,7 +58,9 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
                 .passive = config_.shape.passive,
                 .shuffle_every = config_.shape.shuffle_every},
                rng.Fork("overlay")),
-      trees_(config_.self, {.eager_parents = config_.shape.eager_parents}, rng.Fork("broadcast")),
+      trees_(config_.self,
+             {.eager_parents = config_.shape.eager_parents, .announce = kAnnounceAfter},
+             rng.Fork("broadcast")),
       limits_(config_.limits) {
   for (const std::string& seed : config_.seeds) book_.AddSeed(now, seed);
   for (const PeerRecord& record : config_.remembered) {
@@ -113,7 +115,11 @@ void Node::Impl::Finish(Instant now, Effects& out) {
     RetryHeld(now, out);
     for (auto& [id, peer] : peers_) MaybeGrant(now, peer, out);
   }
-  for (auto& [id, link] : links_) FlushControl(link, out);
+  std::sort(to_flush_.begin(), to_flush_.end());
+  for (std::size_t at = 0; at < to_flush_.size(); ++at) {
+    if (Link* link = FindLink(to_flush_[at]); link != nullptr) FlushControl(*link, out);
+  }
+  to_flush_.clear();
   ReportMembers(now, out);
   ResolveSubscribes(now, out);  // whoever was found dead is not waited for
   ResolvePings(now, out);
@@ -130,7 +136,11 @@ void Node::Impl::NoteOwnPause(Instant now) {
   const Duration pause = now - slow_wake_;
   health_.Lagged(pause);
   if (pause < kOwnPause) return;
-  for (auto& [id, link] : links_) link.last_heard = std::min(now, link.last_heard + pause);
+  links_wake_.moved = true;
+  for (auto& [id, link] : links_) {
+    link.last_heard = std::min(now, link.last_heard + pause);
+    link.answered = std::min(now, link.answered + pause);
+  }
 }
 
 void Node::Impl::Wake(Instant now, Effects& out) {
@@ -144,16 +154,18 @@ void Node::Impl::Wake(Instant now, Effects& out) {
   members_.Wake(now);
   WakeLarge(now, out);
   if (!draining_) DialDue(now, out);
-  // Queues whose hold-back is used up.
-  for (auto& [id, session] : sessions_) {
-    if (session.pressure.NextWake() <= now) dirty_sessions_.insert(id);
-  }
-  for (auto& [id, peer] : peers_) {
-    if (std::min(peer.pressure.NextWake(), peer.relay_pressure.NextWake()) <= now)
-      dirty_peers_.insert(id);
-    if (peer.grant_at <= now) {
-      PayOwed(now, peer);
-      MaybeGrant(now, peer, out);
+  if (QueuesWake() <= now) {
+    // Queues whose hold-back is used up.
+    for (auto& [id, session] : sessions_) {
+      if (session.pressure.NextWake() <= now) dirty_sessions_.insert(id);
+    }
+    for (auto& [id, peer] : peers_) {
+      if (std::min(peer.pressure.NextWake(), peer.relay_pressure.NextWake()) <= now)
+        dirty_peers_.insert(id);
+      if (peer.grant_at <= now) {
+        PayOwed(now, peer);
+        MaybeGrant(now, peer, out);
+      }
     }
   }
   Finish(now, out);
@@ -162,11 +174,7 @@ void Node::Impl::Wake(Instant now, Effects& out) {
 Instant Node::Impl::SlowDeadline() const {
   Instant next = members_.NextWake();
   if (!draining_) next = std::min(next, book_.NextWake());
-  for (const auto& [id, link] : links_) {
-    next = std::min({next, link.next_heartbeat, link.replace_at});
-    next = std::min(next, link.last_heard + Patience(link.suspected ? kDeadAfter : kSuspectAfter));
-  }
-  for (const auto& [id, peer] : peers_) next = std::min(next, peer.replace_by);
+  next = std::min(next, LinksWake());
   for (const PendingSubscribe& pending : subscribes_) next = std::min(next, pending.deadline);
   if (!pings_.empty()) next = std::min(next, pings_.front().asked + kPingTimeout);
   if (draining_ && !drained_) next = std::min(next, drain_deadline_);
@@ -177,15 +185,43 @@ void Node::Impl::ReadDeadlines() const {
   if (std::exchange(deadlines_changed_, false)) slow_wake_ = SlowDeadline();
 }
 
+Instant Node::Impl::LinksWake() const {
+  if (links_wake_.moved || links_wake_.patience != Patience({})) {
+    Instant next = kNever;
+    for (const auto& [id, link] : links_) {
+      next = std::min({next, link.next_heartbeat, link.replace_at});
+      next =
+          std::min(next, link.last_heard + Patience(link.suspected ? kDeadAfter : kSuspectAfter));
+    }
+    links_wake_ = {next, false, Patience({})};
+  }
+  return links_wake_.at;
+}
+
+Instant Node::Impl::QueuesWake() const {
+  if (queues_wake_.moved) {
+    Instant next = kNever;
+    for (const auto& [id, session] : sessions_) next = std::min(next, session.pressure.NextWake());
+    for (const auto& [id, peer] : peers_) {
+      next = std::min({next, peer.pressure.NextWake(), peer.grant_at, peer.surplus_at,
+                       peer.relay_pressure.NextWake(), peer.replace_by});
+    }
+    queues_wake_ = {next, false};
+  }
+  return queues_wake_.at;
+}
+
+// A queue holds this much now.
+void Node::Impl::Weigh(Instant now, flow::Pressure& queue, std::uint64_t bytes, Duration block) {
+  const Instant before = queue.NextWake();
+  pressure_eased_ |= queue.Update(now, bytes, block);
+  queues_wake_.moved |= queue.NextWake() != before;
+}
+
 Instant Node::Impl::NextWake() const {
   ReadDeadlines();
   if (sign_due_ || overrun_) return Instant{};  // at once
-  Instant next = std::min(slow_wake_, LargeDeadline());
-  for (const auto& [id, session] : sessions_) next = std::min(next, session.pressure.NextWake());
-  for (const auto& [id, peer] : peers_)
-    next = std::min({next, peer.pressure.NextWake(), peer.grant_at, peer.surplus_at,
-                     peer.relay_pressure.NextWake()});
-  return next;
+  return std::min({slow_wake_, LargeDeadline(), QueuesWake()});
 }
 
 // --- Looking in ----------------------------------------------------------------------------------
@@ -279,7 +315,7 @@ void Node::Impl::CheckInvariants() const {
     PM_CHECK(!link.stash || id == peers_.at(link.peer).winner);
     PM_CHECK(!link.end_sent || link.end_queued);
     PM_CHECK(!link.farewell_sent || (link.end_sent && link.end_received));
-    PM_CHECK(link.overrun || link.control_busy || link.control.empty());
+    PM_CHECK(link.overrun || link.control_busy || (link.control.empty() && !link.snapshot_due));
     PM_CHECK(link.staged.size() <= kMaxSubscriptions);
   }
   std::map<PrincipalId, std::size_t> sessions;
@@ -313,6 +349,10 @@ void Node::Impl::CheckInvariants() const {
     PM_CHECK(ping.number <= link->second.heartbeats_sent);
   }
   PM_CHECK(!drained_ || draining_);
+  // What is kept of deadlines is what a walk finds.
+  const Instant links_wake = LinksWake(), queues_wake = QueuesWake();
+  links_wake_.moved = queues_wake_.moved = true;
+  PM_CHECK(links_wake == LinksWake() && queues_wake == QueuesWake());
 }
 
 std::uint64_t Node::Impl::Digest() const {

@@ -8,32 +8,22 @@
 //   publish.cc   from a batch to queues: matching, numbering, holding back
 //   sessions.cc  applications: subscriptions, delivery, gaps
 //   ping.cc      pings, and what is known of one peer
+//   watch.cc     whether those with a link are heard, silent or late
 //   large.cc     beyond the full mesh: when, the overlay, surplus links; borrow.cc: those for one
-//   relay.cc     broadcasts: pieces signed, passed on, delivered
-//   voices.cc    who says who is gone, and what follows
-//   tables.cc    member tables compared
+//   relay.cc     broadcasts; voices.cc: who says who is gone; tables.cc: member tables compared
 #ifndef PEERMESH_MESH_NODE_NODE_IMPL_H_
 #define PEERMESH_MESH_NODE_NODE_IMPL_H_
 
-#include <array>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
-#include <set>
-#include <string>
-#include <string_view>
-#include <tuple>
-#include <utility>
 #include <vector>
 
 #include "mesh/base/check.h"
+#include "mesh/base/flat_map.h"
 #include "mesh/base/rng.h"
 #include "mesh/broadcast/broadcast.h"
 #include "mesh/discovery/address_book.h"
-#include "mesh/flow/outbox.h"
-#include "mesh/flow/pressure.h"
-#include "mesh/limits/gcra.h"
 #include "mesh/membership/local_health.h"
 #include "mesh/membership/members.h"
 #include "mesh/membership/quorum.h"
@@ -71,6 +61,9 @@ class Node::Impl {
   void NoteOwnPause(Instant now);
   Instant SlowDeadline() const;
   void ReadDeadlines() const;
+  Instant LinksWake() const;
+  Instant QueuesWake() const;
+  void Weigh(Instant now, flow::Pressure& queue, std::uint64_t bytes, Duration block);
 
   // links.cc
   void On(Instant now, LinkUp& up, Effects& out);
@@ -86,11 +79,10 @@ class Node::Impl {
   void MaybeRetire(Instant now, Peer& peer, Effects& out);
   void DropLink(Instant now, LinkId id, membership::StateReason why, bool close, Effects& out);
   void ForgetPeer(PeerId id);
-  void LosePeer(Instant now, PeerId id, membership::StateReason why, Effects& out);
+  void LosePeer(Instant now, PeerId id, membership::StateReason why, bool in_order, Effects& out);
   void Greet(Instant now, Link& link);
   void SendHeartbeat(Instant now, Link& link);
   void PushHeartbeat(Instant now, Link& link, bool asks);
-  void HeardFrom(Instant now, Link& link, Effects& out);
   void WakeLinks(Instant now, Effects& out);
   void WakeReplacement(Instant now, Link& link, Effects& out);
   void PushControl(Link& link, ControlFrame frame);
@@ -119,7 +111,6 @@ class Node::Impl {
   void OnFrame(Instant now, Link& link, InterestAck& frame, Effects& out);
   void OnFrame(Instant now, Link& link, InterestRequest& frame, Effects& out);
   void OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& out);
-  void OnFrame(Instant now, Link& link, PeerStates& frame, Effects& out);
   void OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out);
   void OnFrame(Instant now, Link& link, LinkReady& frame, Effects& out);
   void SendSnapshot(Link& link);
@@ -137,7 +128,7 @@ class Node::Impl {
   void On(Instant now, const Reconfigured& fresh, Effects& out);
   void LearnRecord(Instant now, const membership::RecordRef& record, std::optional<PeerId> from,
                    Effects& out);
-  void SendRecords(Link& link);
+  void SendRecords(Instant now, Link& link);
   void SendRecordsOf(Link& link, const std::vector<PeerId>& ids);
   void SendBeliefs(Link& link);
   PeerBelief BeliefAbout(PeerId id) const;
@@ -200,8 +191,6 @@ class Node::Impl {
   bool WaitsForLink(Instant now, std::string_view target);
   void RetryWaiting(Instant now, Effects& out);
   void TellBelief(PeerId about, std::optional<PeerId> except = std::nullopt);
-  // How long to wait for a sign of life, by how well we keep up ourselves.
-  Duration Patience(Duration silence) const;
 
   // relay.cc
   void On(Instant now, PieceSigned& signed_piece, Effects& out);
@@ -217,6 +206,14 @@ class Node::Impl {
   void DeliverPiece(Instant now, const broadcast::Deliver& deliver);
   void DeliverWaiting(Instant now, bool all_due);
 
+  // watch.cc
+  void OnFrame(Instant now, Link& link, PeerStates& frame, Effects& out);
+  void HeardFrom(Instant now, Link& link, Effects& out);
+  Duration Patience(Duration silence) const;
+  void Suspect(Instant now, Link& link, Effects& out);
+  void Watch(Instant now, const Link& link, Effects& out);
+  void LoseTogether(Instant now, Effects& out);
+
   // voices.cc
   void On(Instant now, StatementSigned& own, Effects& out);
   void OnFrame(Instant now, Link& link, Statements& frame, Effects& out);
@@ -229,6 +226,7 @@ class Node::Impl {
 
   // tables.cc
   void CompareTables(Link& link, const Heartbeat& frame);
+  bool SameTable(const Link& link) const;
   void SendTableHashes(Link& link);
   void OnFrame(Instant now, Link& link, TableHashes& frame, Effects& out);
   void OnFrame(Instant now, Link& link, TableRows& frame, Effects& out);
@@ -259,8 +257,8 @@ class Node::Impl {
 
   // State.
   Limits limits_;
-  std::map<LinkId, Link> links_;
-  std::map<PeerId, Peer> peers_;  // those with a link
+  FlatMap<LinkId, Link> links_;
+  FlatMap<PeerId, Peer> peers_;  // those with a link
   std::map<SessionId, Session> sessions_;
   std::map<PrincipalId, Principal> principals_;
   membership::RecordRef own_record_;
@@ -268,24 +266,26 @@ class Node::Impl {
   std::map<PeerId, Reported> reported_;
   std::array<std::uint32_t, kChannels> interested_{};  // living peers with interest in each channel
   std::set<PeerId> out_of_touch_;                      // known to live, or just lost: not reached
-  std::deque<Publish> held_;
-  std::deque<PendingSubscribe> subscribes_;
-  std::deque<PendingPing> pings_;  // the oldest first
+  flow::Ring<Publish> held_;
+  flow::Ring<PendingSubscribe> subscribes_;
+  flow::Ring<PendingPing> pings_;  // the oldest first
   std::uint64_t own_incarnation_ = 0;
   bool sign_due_ = true, draining_ = false, drained_ = false;
-  Large large_;
   bool overrun_ = false;  // some link is
+  Large large_;
   Instant drain_deadline_ = kNever;
 
   // This turn.
-  std::set<PeerId> dirty_peers_;
-  std::set<SessionId> dirty_sessions_;
+  Few<PeerId> dirty_peers_;
+  Few<SessionId> dirty_sessions_;
+  std::vector<LinkId> to_flush_;  // with something to say on their control lanes, or about to
   std::vector<PeerId> to_grant_;  // who may be read from again, once what came has been passed on
   std::vector<Answer> answers_;   // to publishers, once what they published is on its way to peers
   bool pressure_eased_ = false;
   // The deadline of everything but queues. Read anew when membership, links or dials changed.
   mutable bool deadlines_changed_ = true;
   mutable Instant slow_wake_ = kNever;
+  mutable Soonest links_wake_, queues_wake_;  // of links; of peers and sessions
   routing::Interest::Matched matched_;
   std::map<SessionId, Built> built_;
   std::map<PeerId, flow::Run> runs_;

@@ -77,6 +77,7 @@ void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
   if (draining_) return;
   ++own_incarnation_;
   sign_due_ = large_.loud = true;
+  links_wake_.moved = true;
   for (auto& [id, link] : links_) {
     // Where our dial would lose (NewerWins) the other side, whose link it is, dials before it
     // expires.
@@ -144,7 +145,7 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
     return;
   }
   large_.quiet.erase(id);
-  out.push_back(Persist{*record});
+  out.push_back(Persist{record});
   // News travels once over every link; who knows it already stops it.
   if (!large_.on || from == id || now - started_ >= kNewcomer)
     Broadcast(PeerRecords{{record}}, from);
@@ -153,10 +154,16 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
   ApplyVerdicts(now, out);
 }
 
-void Node::Impl::SendRecords(Link& link) {
+void Node::Impl::SendRecords(Instant now, Link& link) {
   if (large_.on) {
-    if (own_record_) PushControl(link, PeerRecords{{own_record_}});
-    if (link.direction == Direction::kOutbound && !large_.partial) SendTableHashes(link);
+    // If a neighbour knows whom we know, others most likely know us; the first heartbeats tell. A
+    // new neighbour gets a new record of us anyway.
+    const bool known = own_record_ && now - started_ >= kNewcomer &&
+                       std::any_of(links_.begin(), links_.end(), [this](const auto& entry) {
+                         return overlay_.IsActive(entry.second.peer) && SameTable(entry.second);
+                       });
+    link.record_withheld = known;
+    if (own_record_ && !known) PushControl(link, PeerRecords{{own_record_}});
     return;
   }
   std::vector<PeerId> ids{config_.self};
@@ -196,7 +203,9 @@ PeerBelief Node::Impl::BeliefAbout(PeerId id) const {
     belief.incarnation = row->incarnation;
     belief.left = row->state == membership::State::kLeft;
   }
-  belief.linked = peers_.contains(id) && !belief.left;
+  const auto peer = peers_.find(id);
+  belief.linked = peer != peers_.end() && !belief.left;
+  belief.silent = belief.linked && links_.at(peer->second.winner).suspected;
   return belief;
 }
 
@@ -229,10 +238,10 @@ void Node::Impl::ReportMembers(Instant now, Effects& out) {
       receipts_.Forget(row.id);
       baselines_.Forget(row.id);
       quorum_.Forget(row.id);
-      trees_.Forget(row.id, row.epoch);
+      // Who lives had to make room for others: what it publishes is still taken.
+      if (!membership::IsLiving(row.state)) trees_.Forget(row.id, row.epoch);
       large_.quiet.erase(row.id);
       overlay_.Forget(now, row.id, large_.overlay_wishes);
-      PM_CHECK(large_.overlay_wishes.empty());  // no neighbour is forgotten
       reported_.erase(row.id);
       out.push_back(Forget{row.id});
     } else if (Reported& reported = reported_[row.id]; reported.state != row.state) {
@@ -252,6 +261,10 @@ void Node::Impl::ReportMembers(Instant now, Effects& out) {
     if (note) out.push_back(*note);
     deadlines_changed_ = true;
   }
+  if (large_.overlay_wishes.empty()) return;
+  // Somebody whom the overlay was about to ask is forgotten: it asks another.
+  Apply(now, large_.overlay_wishes, out);
+  for (auto& [id, link] : links_) FlushControl(link, out);
 }
 
 // Keeps what a publisher is told in step with the table.

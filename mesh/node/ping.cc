@@ -53,7 +53,7 @@ void Node::Impl::On(Instant now, const PingAsked& ping, Effects& out) {
 void Node::Impl::PingAnswered(Instant now, const Link& link, const Heartbeat& answer,
                               Effects& out) {
   if (pings_.empty() || answer.echo > link.heartbeats_sent) return;
-  std::erase_if(pings_, [&](const PendingPing& ping) {
+  erase_if(pings_, [&](const PendingPing& ping) {
     if (ping.link != link.id || ping.number > answer.echo) return false;
     // What is echoed may be later than what asked: then the wait there is not known, and counted.
     const Duration waited = ping.number == answer.echo ? answer.echo_delay : Duration{};
@@ -67,7 +67,7 @@ void Node::Impl::PingAnswered(Instant now, const Link& link, const Heartbeat& an
 // Those whose link is gone, and those that have waited for too long.
 void Node::Impl::ResolvePings(Instant now, Effects& out) {
   if (pings_.empty()) return;
-  std::erase_if(pings_, [&](const PendingPing& ping) {
+  erase_if(pings_, [&](const PendingPing& ping) {
     const bool linked = links_.contains(ping.link);
     if (linked && now < ping.asked + kPingTimeout) return false;
     out.push_back(

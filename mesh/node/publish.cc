@@ -105,6 +105,7 @@ void Node::Impl::Route(std::string_view subject, const std::optional<PeerId>& ta
 
 // True if some queue this batch would go to holds its publishers back.
 bool Node::Impl::MustHold(const Publish& publish) {
+  if (large_.straight_from != kNever && publish.target.empty()) return true;
   bool any_holding = false;
   bool relays_holding = false;
   for (const auto& [id, peer] : peers_) {
@@ -179,6 +180,7 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
     BuildLocal(now, like);
     if (large_.on && !target) {
       BroadcastStretch(like);
+      large_.broadcast_at = now;
       broadcast_channels |= std::uint64_t{1} << channel;
     } else {
       BuildRemote(like);
@@ -232,14 +234,14 @@ void Node::Impl::QueueBuilt(Instant now, std::set<PeerId>& interested) {
     Peer& peer = peers_.at(id);
     peer.accounted.Set(run.channel, run.next);
     peer.outbox.Push(std::move(run));
-    if (peer.pressure.Update(now, peer.outbox.bytes(), peer.block)) pressure_eased_ = true;
+    Weigh(now, peer.pressure, peer.outbox.bytes(), peer.block);
     dirty_peers_.insert(id);
     interested.insert(id);
   }
 }
 
 void Node::Impl::RetryHeld(Instant now, Effects& out) {
-  std::deque<Publish> held = std::exchange(held_, {});
+  flow::Ring<Publish> held = std::exchange(held_, {});
   for (Publish& publish : held) {
     if (!sessions_.contains(publish.session)) continue;  // answered by its session's end
     if (MustHold(publish)) {

@@ -6,7 +6,8 @@
 //
 // Messages that went straight and broadcasts share their numbers. A piece tells which numbers
 // before it were not broadcast (`after`); a receiver with a link to the origin waits for their
-// account.
+// account. The other way round the origin waits: what it publishes when the mesh became small again
+// goes straight, and only when its last broadcast must have arrived (straight_from).
 #include <algorithm>
 
 #include "mesh/node/node_impl.h"
@@ -115,7 +116,7 @@ void Node::Impl::QueuePiece(Instant now, const broadcast::Push& push) {
   if (it == peers_.end()) return;
   Peer& peer = it->second;
   peer.relay.Push({{push.piece, push.hops}, push.piece->batch});
-  if (peer.relay_pressure.Update(now, peer.relay.bytes(), {})) pressure_eased_ = true;
+  Weigh(now, peer.relay_pressure, peer.relay.bytes(), {});
   dirty_peers_.insert(push.peer);
 }
 

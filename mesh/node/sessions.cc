@@ -26,15 +26,16 @@ void Node::Impl::On(Instant, const SessionClosed& closed, Effects&) {
   for (const auto& [id, subscription] : std::exchange(session.subscriptions, {})) {
     interest_.RemoveAll(subscription.pattern, closed.session);
   }
-  std::erase_if(subscribes_,
-                [&](const PendingSubscribe& pending) { return pending.session == closed.session; });
-  std::erase_if(held_, [&](const Publish& held) { return held.session == closed.session; });
+  erase_if(subscribes_,
+           [&](const PendingSubscribe& pending) { return pending.session == closed.session; });
+  erase_if(held_, [&](const Publish& held) { return held.session == closed.session; });
   std::erase_if(large_.publishes,
                 [&](const Publish& waiting) { return waiting.session == closed.session; });
   if (session.pressure.holding()) pressure_eased_ = true;
   const auto principal = principals_.find(session.principal);
   PM_CHECK(principal != principals_.end() && principal->second.sessions > 0);
   --principal->second.sessions;
+  queues_wake_.moved = true;
   sessions_.erase(it);
   dirty_sessions_.erase(closed.session);
   // Buckets outlive their sessions, or every unary call would begin with full ones; the oldest idle
@@ -158,9 +159,9 @@ void Node::Impl::ConfirmedBy(PeerId peer) {
 }
 
 void Node::Impl::ResolveSubscribes(Instant now, Effects& out) {
-  std::erase_if(subscribes_, [&](PendingSubscribe& pending) {
+  erase_if(subscribes_, [&](const PendingSubscribe& pending) {
     if (!pending.waiting.empty() && now < pending.deadline) return false;
-    Subscribed done{pending.request, pending.session, std::move(pending.ids), {}};
+    Subscribed done{pending.request, pending.session, pending.ids, {}};
     done.unconfirmed.assign(pending.waiting.begin(), pending.waiting.end());
     out.push_back(std::move(done));
     return true;
@@ -222,7 +223,7 @@ void Node::Impl::QueueLocal(Instant now, SessionId id, flow::Delivery delivery) 
   session.outbox.Push(std::move(delivery));
   dirty_sessions_.insert(id);
   // It decides at once, so that the next publish or grant of this very turn finds it as it is.
-  if (session.pressure.Update(now, session.outbox.bytes(), session.block)) pressure_eased_ = true;
+  Weigh(now, session.pressure, session.outbox.bytes(), session.block);
 }
 
 void Node::Impl::FlushBuilt(Instant now) {
@@ -241,7 +242,7 @@ void Node::Impl::On(Instant, const DeliverDone& done, Effects&) {
 
 void Node::Impl::FlushSession(Instant now, SessionId id, Session& session, Effects& out) {
   if (session.closing) return;
-  if (session.pressure.Update(now, session.outbox.bytes(), session.block)) pressure_eased_ = true;
+  Weigh(now, session.pressure, session.outbox.bytes(), session.block);
   if (session.overmatched) {
     session.closing = true;
     out.push_back(CloseSession{id, Refusal::kTooManyMatches});
@@ -267,7 +268,7 @@ void Node::Impl::FlushSession(Instant now, SessionId id, Session& session, Effec
       }
     }
     out.push_back(std::move(deliver));
-    if (session.pressure.Update(now, session.outbox.bytes(), session.block)) pressure_eased_ = true;
+    Weigh(now, session.pressure, session.outbox.bytes(), session.block);
   }
 }
 

@@ -6,11 +6,12 @@
 #ifndef PEERMESH_MESH_NODE_STATE_H_
 #define PEERMESH_MESH_NODE_STATE_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -42,17 +43,18 @@ struct QueuedPiece {
 struct Link {
   LinkId id;
   PeerId peer;
-  Direction direction = Direction::kInbound;
   std::uint64_t epoch = 0;
   std::uint64_t dial_count = 0;
   Instant since{}, expires = kNever, replace_at = kNever;
   Instant last_heard{}, next_heartbeat{};
+  Instant answered{};  // when we sent the newest heartbeat that the other side says it heard
+  Direction direction = Direction::kInbound;
   bool suspected = false;
   // Control lane.
-  flow::Ring<ControlFrame> control;
   bool control_busy = false;
   bool overrun = false;       // the other side does not read: the link goes at the next wake-up
   bool snapshot_due = false;  // deltas did not fit the queue: all follows when it is empty
+  flow::Ring<ControlFrame> control;
   std::uint64_t heartbeats_sent = 0;
   std::array<Instant, kHeartbeatMemory> heartbeat_sent_at{};
   std::uint64_t heard_number = 0;
@@ -64,16 +66,27 @@ struct Link {
   bool ready = false;     // the other side confirmed the link
   bool end_queued = false, end_sent = false, end_received = false;
   bool farewell_sent = false, farewell_received = false;  // Goodbye{kReplaced}: all was read
-  std::uint64_t channels_seen = 0;  // bit per channel: some run of it arrived on this link
-  bool reading = false;             // a ReadNext is outstanding
-  std::optional<DataFrame> stash;   // came early: the older link must be read to its end first
+  bool reading = false;                                   // a ReadNext is outstanding
+  std::uint64_t channels_seen = 0;   // bit per channel: some run of it arrived on this link
+  std::unique_ptr<DataFrame> stash;  // came early: the older link must be read to its end first
   // Their interest, as this link tells it.
+  std::vector<Interest> staged;  // parts of a snapshot
+  bool staging = false;          // it is under way, or was asked for
   bool told = false;             // a whole snapshot came over this link
-  bool staging = false;          // a snapshot is under way, or was asked for
-  std::vector<Interest> staged;  // its parts
   // Their member table.
-  std::uint64_t their_table = 0;  // its hash, as last told
   int table_differs = 0;          // so many heartbeats in a row
+  std::uint64_t their_table = 0;  // its hash, as last told
+  bool record_withheld = false;   // ours: they most likely have it
+};
+
+// The other side has not said for a while that it heard us.
+inline bool IsLate(Instant now, const Link& link) { return link.answered + kAnswerTime <= now; }
+
+// What we said of a peer beyond the full mesh.
+enum class Accused : std::uint8_t {
+  kNot,
+  kSilent,  // until its next sign of life
+  kLate,    // until it answers again as it should
 };
 
 struct Peer {
@@ -89,8 +102,8 @@ struct Peer {
   std::uint64_t interest_generation = 0;
   bool interest_known = false;
   // Our interest, as they confirmed it.
-  std::uint64_t acked_generation = 0;
   bool acked = false;
+  std::uint64_t acked_generation = 0;
   // Their data.
   limits::Gcra message_rate, byte_rate;
   std::uint64_t owed_messages = 0, owed_bytes = 0;  // read and not yet paid for
@@ -102,13 +115,42 @@ struct Peer {
   flow::Pressure relay_pressure{kLinkQueueBytes};
   // Beyond the full mesh: when the link goes unless somebody needs it until then.
   Instant surplus_at = kNever;
-  bool accused = false;  // by us, since its last sign of life
+  Accused accused = Accused::kNot;  // by us
+  std::uint16_t late = 0;           // a bit for each of the last heartbeats: answered too late
+  // In a full mesh: who hears nothing from it either, in order.
+  std::vector<PeerId> doubters;
 };
 
 // Pieces of one stream that came before the messages which their origin had sent straight to us.
 struct WaitingPieces {
   std::vector<broadcast::Deliver> pieces;
   Instant until{};
+};
+
+// The soonest of many deadlines, kept until one of them may have moved. Whatever moves one says so.
+struct Soonest {
+  Instant at = kNever;
+  bool moved = true;
+  Duration patience{};  // as it was when the links were looked at
+};
+
+// Ids in order, each once. An array, because it is filled and emptied in every turn.
+template <class T>
+class Few {
+ public:
+  void insert(const T& id) {
+    const auto at = ids_.empty() || ids_.back() < id
+                        ? ids_.end()
+                        : std::lower_bound(ids_.begin(), ids_.end(), id);
+    if (at == ids_.end() || *at != id) ids_.insert(at, id);
+  }
+  void erase(const T& id) { std::erase(ids_, id); }
+  bool empty() const { return ids_.empty(); }
+  auto begin() const { return ids_.begin(); }
+  auto end() const { return ids_.end(); }
+
+ private:
+  std::vector<T> ids_;
 };
 
 // What was last said of a row, and counted of it.
@@ -120,7 +162,7 @@ struct Reported {
 // Beyond the full mesh.
 struct Large {
   bool on = false, seeking = false;
-  Instant small_since = kNever;  // few enough peers for a full mesh since then
+  Instant small_since = kNever;          // few enough peers for a full mesh since then
   bool partial = false;                  // more peers than the table holds: we know some of them
   std::optional<Instant> surplus_heard;  // somebody had no use for a link with us
   Instant sought_all{};                  // alone: when we last tried everybody
@@ -137,6 +179,8 @@ struct Large {
   routing::ChannelNumbers broadcast_next;  // behind the last number broadcast on each channel
   routing::ChannelNumbers straight_next;   // behind the last number sent straight to somebody
   std::map<broadcast::Stream, WaitingPieces> waiting;
+  Instant broadcast_at{};          // our last one
+  Instant straight_from = kNever;  // small again: until then nothing overtakes what was broadcast
   // Links that were asked for, and until when what needs them waits: one of each session, and
   // pings.
   std::map<PeerId, Instant> borrowed;

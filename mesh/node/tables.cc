@@ -11,8 +11,15 @@ std::uint8_t PartOf(const PeerId& id) { return id.bytes[0]; }
 
 }  // namespace
 
-// One of the two asks: the one with the smaller id.
+// One of the two asks: on a new link the dialler, who also sends its record if it did not before;
+// later the one with the smaller id.
 void Node::Impl::CompareTables(Link& link, const Heartbeat& frame) {
+  link.their_table = frame.table_hash;
+  if (large_.on && frame.number == 1 && !SameTable(link)) {
+    if (std::exchange(link.record_withheld, false)) PushControl(link, PeerRecords{{own_record_}});
+    if (link.direction == Direction::kOutbound && !large_.partial) SendTableHashes(link);
+    return;
+  }
   if (!large_.on || large_.partial || frame.table_hash == 0 ||
       frame.table_hash == members_.TableHash()) {
     link.table_differs = 0;
@@ -23,18 +30,21 @@ void Node::Impl::CompareTables(Link& link, const Heartbeat& frame) {
   SendTableHashes(link);
 }
 
+// Whether the other side knows whom we know, by its last heartbeat.
+bool Node::Impl::SameTable(const Link& link) const {
+  return large_.on && !large_.partial && link.their_table == members_.TableHash();
+}
+
 void Node::Impl::SendTableHashes(Link& link) {
   ++stats_.tables_compared;
-  TableHashes frame;
-  for (std::size_t part = 0; part < kTableParts; ++part) {
-    frame.hashes.push_back(members_.PartHash(static_cast<std::uint8_t>(part)));
-  }
-  PushControl(link, std::move(frame));
+  PushControl(link, TableHashes{members_.PartHashes()});
 }
 
 // Tells what is in the parts that differ.
 void Node::Impl::OnFrame(Instant, Link& link, TableHashes& frame, Effects&) {
   if (frame.hashes.size() != kTableParts || large_.partial) return;
+  const std::vector<std::uint64_t> ours = members_.PartHashes();
+  PM_CHECK(ours.size() == kTableParts);
   TableRows rows;
   const auto tell = [&](const PeerId& id, std::uint64_t version) {
     if (rows.parts.empty() || rows.parts.back() != PartOf(id)) return;
@@ -45,7 +55,7 @@ void Node::Impl::OnFrame(Instant, Link& link, TableHashes& frame, Effects&) {
     std::size_t in_part = 0;
     const auto first = row;
     for (; row != members_.rows().end() && PartOf(row->first) == part; ++row) ++in_part;
-    if (frame.hashes[part] == members_.PartHash(static_cast<std::uint8_t>(part))) continue;
+    if (frame.hashes[part] == ours[part]) continue;
     if (rows.rows.size() + in_part + 1 > kTableRowsPerFrame && !rows.parts.empty()) {
       PushControl(link, std::exchange(rows, {}));
     }

@@ -108,6 +108,7 @@ void Node::Impl::ApplyVerdicts(Instant now, Effects& out) {
     if (!large_.on && verdict.state != membership::State::kLeft) continue;
     members_.Judge(now, id, verdict.state, verdict.reason);
     deadlines_changed_ = true;
+    if (overlay_.IsActive(id)) NeighborsChanged(now);  // who counts as our observer
     const bool gone =
         verdict.state == membership::State::kDead || verdict.state == membership::State::kLeft;
     if (!gone) {
@@ -117,6 +118,7 @@ void Node::Impl::ApplyVerdicts(Instant now, Effects& out) {
       }
       continue;
     }
+    if (verdict.renewed) continue;  // its new links may stay
     overlay_.Forget(now, id, large_.overlay_wishes);
     Apply(now, large_.overlay_wishes, out);
     if (verdict.state == membership::State::kDead) book_.Lost(now, id);
@@ -131,9 +133,12 @@ void Node::Impl::ApplyVerdicts(Instant now, Effects& out) {
     if (peer == peers_.end()) continue;
     // A link that still looks well is worth nothing: most of its neighbours have lost it.
     for (const LinkId link : {peer->second.loser, peer->second.winner}) {
-      if (link && FindLink(link) != nullptr) {
-        DropLink(now, link, StateReason::kLinkClosed, true, out);
-      }
+      Link* const lost = link ? FindLink(link) : nullptr;
+      if (lost == nullptr) continue;
+      SendEvidence(*lost, id);
+      PushControl(*lost, Goodbye{GoodbyeReason::kLost});
+      FlushControl(*lost, out);
+      DropLink(now, link, StateReason::kLinkClosed, true, out);
     }
   }
 }

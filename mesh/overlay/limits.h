@@ -43,6 +43,8 @@ inline constexpr Duration kIsolatedAfter = std::chrono::seconds(5);
 inline constexpr Duration kSplitPeriod = std::chrono::seconds(1);
 // For who was parted with for our sake to come and ask: a dial and a question.
 inline constexpr Duration kAwaited = 2 * kNeighborTimeout;
+// One that is short of one neighbour, for whom somebody looks, waits so long to be asked.
+inline constexpr Duration kAskedInstead = std::chrono::seconds(2);
 // Steps of introductions passed on: 50 a second; a storm of joins gets on without.
 inline constexpr Duration kIntroductionPeriod = std::chrono::milliseconds(20);
 inline constexpr int kIntroductionBurst = 64;
@@ -67,11 +69,24 @@ inline constexpr std::size_t kShufflePassive = 4;  // paper: kp
 static_assert(1 + kShuffleActive + kShufflePassive == kMostCandidates);
 // Swaps: the first one after kFirstSwap, each wait twice the one before, up to kSettledSwap. If the
 // Join was refused, a few come soon: a storm of newcomers may leave islands, and nine peers that
-// seek three must be one component within a minute (measured: all but 6 of 10,000 storms).
+// seek three must be one component within a minute (docs/overlay.md: no island in 10,000 storms).
 inline constexpr Duration kSoonSwap = std::chrono::seconds(6);
 inline constexpr std::size_t kSoonSwaps = 4;
 inline constexpr Duration kFirstSwap = std::chrono::seconds(30);
-inline constexpr Duration kSettledSwap = std::chrono::minutes(5);
+// A swap costs about 40 KB in all: two links, and what four peers tell their neighbours of it.
+// Islands are joined by then; what is left is to outwit whoever tries to choose our neighbours.
+inline constexpr Duration kSettledSwap = std::chrono::minutes(20);
+// With waits so long, views are mixed, and shuffles, which then only replace the dead among the
+// candidates, go at half their pace: the least that others do (measured: a sixth of what an idle
+// peer says beside heartbeats).
+inline constexpr Duration kMixed = std::chrono::minutes(4);
+// Below so many neighbours, and up to kSpareEdges above what is sought, nobody is parted with for a
+// swap but common neighbours (measured, nine peers that seek three, looked at each second from 30 s
+// to 120 s: 347 of 910,000 times two components without this, 47 with one spare edge, none with
+// two; with five neighbours and a hundred peers none in any case).
+inline constexpr std::size_t kSparse = 5;
+inline constexpr std::size_t kSpareEdges = 2;
+static_assert(kSparse + kSpareEdges <= kMostActive);
 
 }  // namespace peermesh::overlay
 

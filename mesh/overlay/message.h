@@ -26,11 +26,13 @@ struct ForwardJoin {
   std::uint8_t ttl = 0;  // hops left
 };
 
-enum class Urgency : std::uint8_t { kLow = 1, kHigh = 2 };
+enum class Urgency : std::uint8_t { kLow = 1, kHigh = 2, kSwap = 3 };
 
 // Let us be neighbours. High: the sender has too few, and the receiver should part with another.
+// Swap: the sender has enough; both part with one, and it names the receiver's to its own.
 struct Neighbor {
   Urgency urgency = Urgency::kLow;
+  std::vector<PeerId> neighbors;  // of the sender: one of both may be parted with, and nobody lost
 };
 
 struct NeighborReply {
@@ -40,7 +42,8 @@ struct NeighborReply {
 
 // We are neighbours no more.
 struct Disconnect {
-  std::vector<PeerId> candidates;  // who looks for neighbours; the first one has a place for sure
+  std::vector<PeerId> candidates;  // who looks for neighbours; the first one has a place for sure.
+                                   // None: somebody who looks for one will ask
 };
 
 // A sample of whom the origin knows, on a random walk; the answer comes back the same way.

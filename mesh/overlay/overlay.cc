@@ -131,20 +131,27 @@ void Overlay::PartWith(Instant now, const PeerId& peer, std::vector<PeerId> cand
   ReleaseIdle(peer, out);
 }
 
-// A neighbour that may go for `newcomer`: any but those we chose; one of `first` if there is one.
-std::optional<PeerId> Overlay::ToPartWith(const PeerId& newcomer, std::span<const PeerId> first) {
-  std::array<PeerId, kMostActive> list;  // those of `first` in front
+// A neighbour that may go for `newcomer`, whose own are `theirs`; none that we chose ourselves.
+std::optional<PeerId> Overlay::ToPartWith(const PeerId& newcomer, std::span<const PeerId> theirs,
+                                          Which which) {
+  std::array<PeerId, kMostActive> list;  // common ones in front
   std::size_t count = 0;
-  std::size_t preferred = 0;
+  std::size_t common = 0;
   for (const Edge& edge : active_) {
     if (edge.kept || edge.peer == newcomer) continue;
+    const bool both = std::find(theirs.begin(), theirs.end(), edge.peer) != theirs.end();
+    if (both ? which == Which::kOthers : which == Which::kCommon) continue;
     list[count++] = edge.peer;
-    if (std::find(first.begin(), first.end(), edge.peer) != first.end()) {
-      std::swap(list[preferred++], list[count - 1]);
-    }
+    if (both) std::swap(list[common++], list[count - 1]);
   }
   if (count == 0) return std::nullopt;
-  return list[rng_.Below(preferred > 0 ? preferred : count)];
+  return list[rng_.Below(common > 0 ? common : count)];
+}
+
+// For a swap, or somebody who asks urgently.
+Overlay::Which Overlay::WhoMayGo() const {
+  const bool spare = active_.size() < config_.active + kSpareEdges;
+  return config_.active < kSparse && spare ? Which::kCommon : Which::kCommonFirst;
 }
 
 std::optional<PeerId> Overlay::RandomNeighbor(const PeerId& but, const PeerId& nor) {
@@ -178,6 +185,7 @@ std::optional<Overlay::Attempt> Overlay::EndAttempt(const PeerId& peer) {
   if (attempt == attempts_.end()) return std::nullopt;
   Attempt ended = *attempt;
   attempts_.erase(attempt);
+  if (attempts_.empty()) attempts_ = {};
   return ended;
 }
 

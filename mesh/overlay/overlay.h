@@ -16,8 +16,14 @@
 //  * Up to half of the neighbours are kept: chosen by ourselves from the passive view, and never
 //    given up because others ask. Choosing goes on, slowly, also when all is well (a swap): both
 //    ends part with a neighbour for the new edge and these two find each other. It mixes, and it
-//    joins islands that a storm of newcomers or a partition left. The asker parts with a neighbour
-//    of both if there is one: an edge that closes a triangle holds nothing together.
+//    joins islands that a storm of newcomers or a partition left.
+//  * Who is parted with is a neighbour of both if there is one: an edge that closes a triangle
+//    holds nothing together. Questions and answers name neighbours for that. Where few neighbours
+//    are sought (kSparse) and there is none, both ends keep one too many instead: two edges may be
+//    all that holds such a mesh together, and swaps of them left islands (docs/overlay.md).
+//  * Once a mesh has formed, who swaps says so: whom the other end parts with is not sent to it,
+//    which has no place, but waits for the one that is sent there (half of what was dialled in an
+//    idle mesh was for such vain questions). While it forms, asking around is what joins islands.
 //
 // How both ends come to agree. A link delivers in order, so what a peer says is true of the moment
 // it said it: yes (an accepting reply) is "I count you", no (a refusal, a Disconnect) is "I do
@@ -33,7 +39,8 @@
 // one left behind by replaced links goes with the next thing said over it.
 //
 // What an attacker with a valid certificate gains at best: a place with each peer it asks when that
-// one has room, and one split a second otherwise, never at the cost of a kept neighbour. Somebody
+// one has room, and one split a second otherwise, never at the cost of a kept neighbour; it may
+// choose which of the others goes by claiming to have that one too. Somebody
 // parted with tries whom it names first, but does not keep that one as chosen by itself. It fills
 // at most half of a passive view alone (passive_view.h). Lists are short, walks are short, never
 // return, and are passed on at a bounded rate. Dials are counted: kUrgentTries or kPatientTries
@@ -145,7 +152,9 @@ class Overlay {
   // Why a peer is asked. Only who we chose ourselves is kept; who is asked by Swap gets the place
   // of somebody else.
   enum class Motive : std::uint8_t { kChosen, kAdvised, kIntroduced, kSwap };
-  enum class Question : std::uint8_t { kLow, kHigh, kJoin };
+  enum class Question : std::uint8_t { kLow, kHigh, kSwap, kJoin };
+  // Who may go for somebody: common neighbours of us and that one, or others.
+  enum class Which : std::uint8_t { kCommonFirst, kCommon, kOthers };
   struct Edge {
     PeerId peer;
     bool kept = false;
@@ -177,8 +186,9 @@ class Overlay {
   bool Hear(Instant now, const PeerId& from, const Disconnect& message, Wishes& out);
   bool Hear(Instant now, const PeerId& from, const Shuffle& message, Wishes& out);
   bool Hear(Instant now, const PeerId& from, const ShuffleReply& message, Wishes& out);
-  void Answer(Instant now, const PeerId& from, Question question, Wishes& out);
-  void Refuse(Instant now, const PeerId& from, Wishes& out);
+  void Answer(Instant now, const PeerId& from, Question question, std::span<const PeerId> theirs,
+              Wishes& out);
+  void Refuse(Instant now, const PeerId& from, std::span<const PeerId> theirs, Wishes& out);
   void HearYes(Instant now, const PeerId& from, const NeighborReply& message, Wishes& out);
   void HearNo(Instant now, const PeerId& from, const NeighborReply& message, Wishes& out);
   void Introduce(Instant now, const PeerId& joiner, Wishes& out);
@@ -190,7 +200,9 @@ class Overlay {
   void Activate(const PeerId& peer, bool keep, Wishes& out);
   void Deactivate(Instant now, const PeerId& peer, Wishes& out);
   void PartWith(Instant now, const PeerId& peer, std::vector<PeerId> candidates, Wishes& out);
-  std::optional<PeerId> ToPartWith(const PeerId& newcomer, std::span<const PeerId> first = {});
+  std::optional<PeerId> ToPartWith(const PeerId& newcomer, std::span<const PeerId> theirs = {},
+                                   Which which = Which::kCommonFirst);
+  Which WhoMayGo() const;
   std::optional<PeerId> RandomNeighbor(const PeerId& but, const PeerId& nor);
   void ReleaseIdle(const PeerId& peer, Wishes& out) const;
   Attempt* FindAttempt(const PeerId& peer);

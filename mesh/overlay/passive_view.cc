@@ -7,11 +7,11 @@
 
 namespace peermesh::overlay {
 
-PassiveView::PassiveView(std::size_t places, Rng& rng) {
+PassiveView::PassiveView(std::size_t places, Rng& rng)
+    : places_((places + kWays - 1) / kWays * kWays) {
   PM_CHECK(places >= 1 && places <= kMostPassive);
   key_[0] = rng.Next();
   key_[1] = rng.Next();
-  entries_.resize((places + kWays - 1) / kWays * kWays);
 }
 
 std::uint64_t PassiveView::KeyedHash(const PeerId& peer) const {
@@ -25,7 +25,8 @@ std::uint64_t PassiveView::KeyedHash(const PeerId& peer) const {
 }
 
 const PassiveView::Entry* PassiveView::Find(const PeerId& peer) const {
-  const std::size_t buckets = entries_.size() / kWays;
+  if (entries_.empty()) return nullptr;
+  const std::size_t buckets = places_ / kWays;
   const Entry* bucket = &entries_[KeyedHash(peer) % buckets * kWays];
   for (const Entry* entry = bucket; entry != bucket + kWays; ++entry) {
     if (entry->used && entry->peer == peer) return entry;
@@ -56,12 +57,13 @@ bool PassiveView::Add(const PeerId& peer, std::uint32_t source, std::span<const 
     if (source == 0) known->source = 0;
     return false;
   }
-  const std::size_t buckets = entries_.size() / kWays;
+  entries_.resize(places_);
+  const std::size_t buckets = places_ / kWays;
   const std::uint64_t hash = KeyedHash(peer);
   Entry* const bucket = &entries_[hash % buckets * kWays];
   Entry* const end = bucket + kWays;
   Entry* place = nullptr;
-  if (source != 0 && HeardFrom(source) >= entries_.size() / 2) {
+  if (source != 0 && HeardFrom(source) >= places_ / 2) {
     place = std::find_if(bucket, end, [&](const Entry& e) { return e.used && e.source == source; });
     if (place == end) return false;
   } else {
@@ -134,14 +136,15 @@ std::vector<PeerId> PassiveView::Ids() const {
 }
 
 void PassiveView::CheckInvariants() const {
-  PM_CHECK(entries_.size() % kWays == 0 && entries_.size() < kMostPassive + kWays);
+  PM_CHECK(places_ % kWays == 0 && places_ < kMostPassive + kWays);
+  PM_CHECK(entries_.empty() || entries_.size() == places_);
   PM_CHECK(size_ <= entries_.size());
   std::size_t used = 0;
   for (const Entry& entry : entries_) {
     if (!entry.used) continue;
     ++used;
     PM_CHECK(Find(entry.peer) == &entry);  // in its own bucket, and once
-    PM_CHECK(entry.source == 0 || HeardFrom(entry.source) <= entries_.size() / 2);
+    PM_CHECK(entry.source == 0 || HeardFrom(entry.source) <= places_ / 2);
   }
   PM_CHECK(used == size_);
 }

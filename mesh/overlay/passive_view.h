@@ -58,7 +58,7 @@ class PassiveView {
   void Sample(std::size_t count, Rng& rng, std::vector<PeerId>& sample) const;
 
   std::size_t size() const { return size_; }
-  std::size_t places() const { return entries_.size(); }
+  std::size_t places() const { return places_; }
   std::vector<PeerId> Ids() const;  // in order of id
 
   void CheckInvariants() const;
@@ -79,7 +79,8 @@ class PassiveView {
   Entry* Find(const PeerId& peer);
 
   std::array<std::uint64_t, 2> key_;
-  std::vector<Entry> entries_;  // whole buckets; never resized
+  const std::size_t places_;
+  std::vector<Entry> entries_;  // whole buckets: places_, or none before the first peer
   std::size_t size_ = 0;        // entries in use
   std::uint16_t round_ = 1;
 };

@@ -42,7 +42,7 @@ bool Overlay::Hear(Instant now, const PeerId& from, const Join&, Wishes& out) {
   const std::size_t wanted = std::min((config_.active - 1) / 2, kMostJoinWalks);
   std::vector<PeerId> guides = Active();
   std::erase(guides, from);
-  Answer(now, from, Question::kJoin, out);
+  Answer(now, from, Question::kJoin, {}, out);
   for (std::size_t i = 0; i < wanted && !guides.empty(); ++i) {
     PeerId& drawn = guides[rng_.Below(guides.size())];
     // A guide we have just parted with is no way any more.
@@ -86,12 +86,20 @@ void Overlay::Introduce(Instant now, const PeerId& joiner, Wishes& out) {
 }
 
 bool Overlay::Hear(Instant now, const PeerId& from, const Neighbor& message, Wishes& out) {
-  if (message.urgency != Urgency::kLow && message.urgency != Urgency::kHigh) return false;
-  Answer(now, from, message.urgency == Urgency::kHigh ? Question::kHigh : Question::kLow, out);
+  if (!IsSound(message.neighbors)) return false;
+  Question question = Question::kLow;
+  switch (message.urgency) {
+    case Urgency::kLow: break;
+    case Urgency::kHigh: question = Question::kHigh; break;
+    case Urgency::kSwap: question = Question::kSwap; break;
+    default: return false;
+  }
+  Answer(now, from, question, message.neighbors, out);
   return true;
 }
 
-void Overlay::Answer(Instant now, const PeerId& from, Question question, Wishes& out) {
+void Overlay::Answer(Instant now, const PeerId& from, Question question,
+                     std::span<const PeerId> theirs, Wishes& out) {
   if (IsActive(from)) {
     out.push_back(Send{from, NeighborReply{true, {}}});
     return;
@@ -101,10 +109,19 @@ void Overlay::Answer(Instant now, const PeerId& from, Question question, Wishes&
   // It made place for us elsewhere: rather one too many here than one too few there.
   const bool awaited = awaited_.peer == from && awaited_.until > now && !IsOver();
   if (ours || awaited ? active_.size() >= kMostActive : IsFull()) {
-    const std::optional<PeerId> goes = question == Question::kLow ? std::nullopt : ToPartWith(from);
-    if (!goes || !splits_.TryTake(now, kSplitPeriod, 1)) return Refuse(now, from, out);
-    PartWith(now, *goes, {from}, out);
-    reply.candidates.push_back(*goes);
+    const bool asked = question == Question::kHigh || question == Question::kSwap;
+    const Which which = asked ? WhoMayGo() : Which::kCommonFirst;
+    const std::optional<PeerId> goes =
+        question == Question::kLow ? std::nullopt : ToPartWith(from, theirs, which);
+    const bool may = goes || (asked && which == Which::kCommon);
+    if (!may || !splits_.TryTake(now, kSplitPeriod, 1)) return Refuse(now, from, theirs, out);
+    if (goes) {
+      // Who swaps has no place for it, and names it to whom it parts with itself.
+      std::vector<PeerId> candidates;
+      if (question != Question::kSwap) candidates.push_back(from);
+      PartWith(now, *goes, std::move(candidates), out);
+      reply.candidates.push_back(*goes);
+    }
   }
   const bool chosen = ours && (ours->motive == Motive::kChosen || ours->motive == Motive::kSwap);
   Activate(from, chosen, out);
@@ -123,10 +140,12 @@ void Overlay::Answer(Instant now, const PeerId& from, Question question, Wishes&
   }
 }
 
-void Overlay::Refuse(Instant now, const PeerId& from, Wishes& out) {
-  // One too many: it goes to somebody who looks for one.
+void Overlay::Refuse(Instant now, const PeerId& from, std::span<const PeerId> theirs, Wishes& out) {
+  // One too many: it goes to somebody who looks for one, and does not have it.
   if (IsOver()) {
-    if (const std::optional<PeerId> goes = ToPartWith(from)) PartWith(now, *goes, {from}, out);
+    if (const auto goes = ToPartWith(from, theirs, Which::kOthers)) {
+      PartWith(now, *goes, {from}, out);
+    }
   }
   out.push_back(Send{from, NeighborReply{false, Candidates(now, from)}});
   std::erase_if(seekers_,
@@ -181,14 +200,15 @@ void Overlay::HearYes(Instant now, const PeerId& from, const NeighborReply& mess
     awaited_ = {.peer = message.candidates.front(), .until = now + kAwaited};
   }
   if (!attempt->parts || !IsOver()) return;
-  // A neighbour of both goes first: its edge to us closes a triangle, so nobody is cut off.
-  const std::optional<PeerId> goes = ToPartWith(from, message.candidates);
+  // Of a swap, the first one named is who the other end has parted with: free, and not common.
+  const bool swap = attempt->motive == Motive::kSwap && !message.candidates.empty();
+  const std::span<const PeerId> named = message.candidates;
+  const auto goes = swap ? ToPartWith(from, named.subspan(1), WhoMayGo()) : ToPartWith(from, named);
   if (!goes) return;
-  // Who asked for an edge hands it on; of a swap, the one the other end parted with is free.
+  // Who asked for an edge hands it on.
   std::vector<PeerId> candidates{from};
-  if (attempt->motive == Motive::kSwap && !message.candidates.empty() &&
-      message.candidates.front() != *goes && message.candidates.front() != from) {
-    candidates.insert(candidates.begin(), message.candidates.front());
+  if (swap && named.front() != *goes && named.front() != from) {
+    candidates.insert(candidates.begin(), named.front());
   }
   PartWith(now, *goes, std::move(candidates), out);
 }
@@ -220,6 +240,9 @@ bool Overlay::Hear(Instant now, const PeerId& from, const Disconnect& message, W
   if (!IsActive(from)) return true;
   Deactivate(now, from, out);
   TakeIn(now, from, message.candidates, {});
+  if (message.candidates.empty() && active_.size() + 1 == config_.active) {
+    resume_at_ = std::max(resume_at_, now + kAskedInstead);
+  }
   for (std::size_t i = std::min<std::size_t>(message.candidates.size(), 2); i > 0; --i) {
     if (!IsLost(now, message.candidates[i - 1])) Advise(message.candidates[i - 1], false);
   }
@@ -272,6 +295,8 @@ bool Overlay::TakeIn(Instant now, const PeerId& source, std::span<const PeerId> 
                      std::span<const PeerId> given) {
   bool learned = false;
   std::erase_if(lost_, [now](const Timed& lost) { return lost.until <= now; });
+  // A storm in which many were lost is no reason to keep its room.
+  if (lost_.capacity() > 2 * lost_.size()) lost_.shrink_to_fit();
   for (const PeerId& peer : peers) {
     if (peer == self_ || IsActive(peer) || IsLost(now, peer)) continue;
     learned |= passive_.AddHearsay(peer, source, given, rng_);

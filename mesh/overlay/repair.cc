@@ -95,8 +95,11 @@ void Overlay::Ask(Instant now, Attempt& attempt, Wishes& out) {
     out.push_back(Send{attempt.peer, Join{}});
     return;
   }
-  const Urgency urgency = attempt.urgent || IsUrgent() ? Urgency::kHigh : Urgency::kLow;
-  out.push_back(Send{attempt.peer, Neighbor{urgency}});
+  const bool swap = attempt.motive == Motive::kSwap && IsFull() && swap_wait_ >= kMixed;
+  const bool urgent = attempt.urgent || IsUrgent();
+  Neighbor question{swap ? Urgency::kSwap : urgent ? Urgency::kHigh : Urgency::kLow, Active()};
+  if (question.neighbors.size() > kMostCandidates) question.neighbors.resize(kMostCandidates);
+  out.push_back(Send{attempt.peer, std::move(question)});
 }
 
 void Overlay::Bridge(Instant now, PeerId peer, Wishes& out) {
@@ -113,8 +116,8 @@ void Overlay::Bridge(Instant now, PeerId peer, Wishes& out) {
 void Overlay::Wake(Instant now, Wishes& out) {
   GiveUpLateAttempts(now, out);
   if (now >= shuffle_at_) {
-    const Duration fifth = config_.shuffle_every / 5;
-    shuffle_at_ = now + rng_.Between(config_.shuffle_every - fifth, config_.shuffle_every + fifth);
+    const Duration every = config_.shuffle_every * (swap_wait_ < kMixed ? 1 : 2);
+    shuffle_at_ = now + rng_.Between(every - every / 5, every + every / 5);
     StartShuffle(now, out);
   }
   if (now >= swap_at_) Swap(now, out);

@@ -10,6 +10,7 @@ bool Walks::Remember(Instant now, std::uint64_t walk, const PeerId& from) {
   const auto fresh =
       std::find_if(walks_.begin(), walks_.end(), [now](const Walk& w) { return w.until > now; });
   walks_.erase(walks_.begin(), fresh);
+  if (walks_.capacity() > 4 * (walks_.size() + 1)) walks_.shrink_to_fit();
   if (walks_.size() >= kMostWalks) return false;
   std::size_t of_one = 0;
   for (const Walk& known : walks_) {

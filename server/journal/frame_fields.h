@@ -122,7 +122,7 @@ void serialize(A& a, ForwardJoin& x) {
 }
 template <class A>
 void serialize(A& a, Neighbor& x) {
-  a(x.urgency);
+  a(x.urgency, x.neighbors);
 }
 template <class A>
 void serialize(A& a, NeighborReply& x) {
@@ -218,7 +218,7 @@ void serialize(A& a, PeerRecords& x) {
 }
 template <class A>
 void serialize(A& a, PeerBelief& x) {
-  a(x.id, x.incarnation, x.linked, x.left);
+  a(x.id, x.incarnation, x.linked, x.left, x.silent);
 }
 template <class A>
 void serialize(A& a, PeerStates& x) {
@@ -246,7 +246,7 @@ void serialize(A& a, RecordsWanted& x) {
 }
 template <class A>
 void serialize(A& a, Goodbye& x) {
-  a(x.reason, x.candidates);
+  a(x.reason);
 }
 template <class A>
 void serialize(A&, LinkReady&) {}

@@ -93,7 +93,7 @@ class Peer::Impl final : public driver::World {
     driver_->Post(node::StatementSigned{links_->Sign(std::move(wish.statement))});
   }
   void Perform(node::Persist wish) override {
-    store_->Remember(wish.record.id, std::move(wish.record.encoded));
+    store_->Remember(wish.record->id, wish.record->encoded);
   }
   void Perform(node::Forget wish) override { store_->Forget(wish.peer); }
   void Perform(node::PeerChanged wish) override {

@@ -61,9 +61,7 @@ void ToRanges(const std::vector<Range>& in, Ranges& out) {
 struct Encoder {
   pb::ControlFrame& out;
 
-  void operator()(const broadcast::IHave& in) const {
-    ToRanges(in.ranges, *out.mutable_i_have()->mutable_ranges());
-  }
+  void operator()(const broadcast::IHave& in) const { ToIHave(in, *out.mutable_i_have()); }
   void operator()(const broadcast::Graft& in) const {
     ToRanges(in.ranges, *out.mutable_graft()->mutable_ranges());
   }
@@ -86,9 +84,26 @@ Rule FromListed(const Ranges& in, broadcast::Message& out) {
 
 }  // namespace
 
+Rule FromIHave(const pb::IHave& in, broadcast::IHave& out) {
+  // A time is only subtracted; a bound keeps it far from overflow.
+  constexpr auto kMost = static_cast<std::uint64_t>(broadcast::kMaxWaited.count());
+  out.waited = Duration(static_cast<std::int64_t>(std::min<std::uint64_t>(in.waited_us(), kMost)));
+  return FromRanges(in.ranges(), out.ranges);
+}
+
+void ToIHave(const broadcast::IHave& in, pb::IHave& out) {
+  ToRanges(in.ranges, *out.mutable_ranges());
+  out.set_waited_us(static_cast<std::uint64_t>(std::max<std::int64_t>(in.waited.count(), 0)));
+}
+
 Rule FromBroadcast(const pb::ControlFrame& in, broadcast::Message& out) {
   switch (in.kind_case()) {
-    case pb::ControlFrame::kIHave: return FromListed<broadcast::IHave>(in.i_have().ranges(), out);
+    case pb::ControlFrame::kIHave: {
+      broadcast::IHave have;
+      const Rule rule = FromIHave(in.i_have(), have);
+      out = std::move(have);
+      return rule;
+    }
     case pb::ControlFrame::kGraft: return FromListed<broadcast::Graft>(in.graft().ranges(), out);
     case pb::ControlFrame::kPrune:
       out = broadcast::Prune{in.prune().channels()};

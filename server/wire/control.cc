@@ -49,8 +49,9 @@ Rule From(const pb::Heartbeat& in, ReceivedControl& out) {
   heartbeat.interest_hash = in.interest_hash();
   heartbeat.asks = in.asks();
   heartbeat.table_hash = in.table_hash();
-  out = node::ControlFrame(heartbeat);
-  return Rule::kNone;
+  const Rule rule = FromIHave(in.have(), heartbeat.have);
+  out = node::ControlFrame(std::move(heartbeat));
+  return rule;
 }
 
 template <class Entries>
@@ -92,13 +93,12 @@ Rule From(const pb::InterestDelta& in, ReceivedControl& out) {
 Rule From(const pb::Goodbye& in, ReceivedControl& out) {
   // A reason of a later version closes the link in order all the same.
   const bool known =
-      in.reason() >= pb::GOODBYE_REASON_LEAVING && in.reason() <= pb::GOODBYE_REASON_SURPLUS;
+      in.reason() >= pb::GOODBYE_REASON_LEAVING && in.reason() <= pb::GOODBYE_REASON_LOST;
   node::Goodbye goodbye;
   goodbye.reason =
       known ? static_cast<node::GoodbyeReason>(in.reason()) : node::GoodbyeReason::kDuplicate;
-  const Rule rule = FromIds(in.candidates(), overlay::kMostCandidates, goodbye.candidates);
   out = node::ControlFrame(std::move(goodbye));
-  return rule;
+  return Rule::kNone;
 }
 
 template <class Message>
@@ -161,6 +161,7 @@ void To(const node::Heartbeat& in, pb::ControlFrame& out) {
   heartbeat.set_interest_hash(in.interest_hash);
   heartbeat.set_asks(in.asks);
   heartbeat.set_table_hash(in.table_hash);
+  if (!in.have.ranges.empty()) ToIHave(in.have, *heartbeat.mutable_have());
 }
 
 void To(const node::Interest& in, pb::Interest& out) {
@@ -190,10 +191,7 @@ void To(const node::InterestAck& in, pb::ControlFrame& out) {
 void To(const node::InterestRequest&, pb::ControlFrame& out) { out.mutable_interest_request(); }
 
 void To(const node::Goodbye& in, pb::ControlFrame& out) {
-  PM_CHECK(in.candidates.size() <= overlay::kMostCandidates);
-  pb::Goodbye& goodbye = *out.mutable_goodbye();
-  goodbye.set_reason(static_cast<pb::GoodbyeReason>(in.reason));
-  ToIds(in.candidates, *goodbye.mutable_candidates());
+  out.mutable_goodbye()->set_reason(static_cast<pb::GoodbyeReason>(in.reason));
 }
 
 void To(const node::LinkReady&, pb::ControlFrame& out) { out.mutable_link_ready(); }

@@ -21,6 +21,8 @@ namespace peermesh::wire {
 Rule FromTable(const link::v1::ControlFrame& in, ReceivedControl& out);
 Rule FromOverlay(const link::v1::ControlFrame& in, overlay::Message& out);
 Rule FromBroadcast(const link::v1::ControlFrame& in, broadcast::Message& out);
+Rule FromIHave(const link::v1::IHave& in, broadcast::IHave& out);
+void ToIHave(const broadcast::IHave& in, link::v1::IHave& out);
 
 void To(const node::PeerRecords& in, link::v1::ControlFrame& out);
 void To(const node::PeerStates& in, link::v1::ControlFrame& out);

@@ -22,6 +22,15 @@ Rule From(const pb::ForwardJoin& in, overlay::Message& out) {
   return Rule::kNone;
 }
 
+Rule From(const pb::Neighbor& in, overlay::Message& out) {
+  const bool known = in.urgency() >= pb::URGENCY_LOW && in.urgency() <= pb::URGENCY_SWAP;
+  overlay::Neighbor question{
+      known ? static_cast<overlay::Urgency>(in.urgency()) : overlay::Urgency::kLow, {}};
+  const Rule rule = FromIds(in.neighbors(), kMostCandidates, question.neighbors);
+  out = std::move(question);
+  return rule;
+}
+
 Rule From(const pb::NeighborReply& in, overlay::Message& out) {
   overlay::NeighborReply reply;
   reply.accepted = in.accepted();
@@ -61,7 +70,10 @@ struct Encoder {
     join.set_ttl(in.ttl);
   }
   void operator()(const overlay::Neighbor& in) const {
-    out.mutable_neighbor()->set_urgency(static_cast<pb::Urgency>(in.urgency));
+    PM_CHECK(in.neighbors.size() <= kMostCandidates);
+    pb::Neighbor& neighbor = *out.mutable_neighbor();
+    neighbor.set_urgency(static_cast<pb::Urgency>(in.urgency));
+    ToIds(in.neighbors, *neighbor.mutable_neighbors());
   }
   void operator()(const overlay::NeighborReply& in) const {
     PM_CHECK(in.candidates.size() <= kMostCandidates);
@@ -94,11 +106,7 @@ Rule FromOverlay(const pb::ControlFrame& in, overlay::Message& out) {
   switch (in.kind_case()) {
     case pb::ControlFrame::kJoin: out = overlay::Join{}; return Rule::kNone;
     case pb::ControlFrame::kForwardJoin: return From(in.forward_join(), out);
-    case pb::ControlFrame::kNeighbor: {
-      const bool high = in.neighbor().urgency() == pb::URGENCY_HIGH;
-      out = overlay::Neighbor{high ? overlay::Urgency::kHigh : overlay::Urgency::kLow};
-      return Rule::kNone;
-    }
+    case pb::ControlFrame::kNeighbor: return From(in.neighbor(), out);
     case pb::ControlFrame::kNeighborReply: return From(in.neighbor_reply(), out);
     case pb::ControlFrame::kDisconnect: return From(in.disconnect(), out);
     case pb::ControlFrame::kShuffle: return From(in.shuffle(), out);

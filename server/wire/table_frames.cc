@@ -26,7 +26,8 @@ Rule From(const pb::PeerStates& in, ReceivedControl& out) {
   for (const pb::PeerBelief& belief : in.beliefs()) {
     const auto id = PeerId::FromBytes(belief.peer_id());
     if (!id) return Rule::kPeerId;
-    states.beliefs.push_back({*id, belief.incarnation(), belief.linked(), belief.left()});
+    states.beliefs.push_back(
+        {*id, belief.incarnation(), belief.linked(), belief.left(), belief.silent()});
   }
   out = node::ControlFrame(std::move(states));
   return Rule::kNone;
@@ -101,6 +102,7 @@ void To(const node::PeerStates& in, pb::ControlFrame& out) {
     entry.set_incarnation(belief.incarnation);
     entry.set_linked(belief.linked);
     entry.set_left(belief.left);
+    entry.set_silent(belief.silent);
   }
 }
 

@@ -30,7 +30,6 @@ void Check(const node::InterestDelta& delta) {
 void Check(const node::Goodbye& goodbye) {
   PM_CHECK(goodbye.reason >= node::GoodbyeReason::kLeaving);
   PM_CHECK(goodbye.reason <= node::GoodbyeReason::kSurplus);
-  PM_CHECK(goodbye.candidates.size() <= overlay::kMostCandidates);
 }
 void Check(const node::TableHashes& frame) { PM_CHECK(frame.hashes.size() == node::kTableParts); }
 void Check(const node::TableRows& frame) {
@@ -46,8 +45,9 @@ void CheckPeers(const std::vector<PeerId>& peers) {
 }
 void Check(const overlay::ForwardJoin& join) { PM_CHECK(join.ttl <= overlay::kMostHops); }
 void Check(const overlay::Neighbor& neighbor) {
-  PM_CHECK(neighbor.urgency == overlay::Urgency::kLow ||
-           neighbor.urgency == overlay::Urgency::kHigh);
+  PM_CHECK(neighbor.urgency >= overlay::Urgency::kLow &&
+           neighbor.urgency <= overlay::Urgency::kSwap);
+  CheckPeers(neighbor.neighbors);
 }
 void Check(const overlay::NeighborReply& reply) { CheckPeers(reply.candidates); }
 void Check(const overlay::Disconnect& disconnect) { CheckPeers(disconnect.candidates); }

@@ -248,11 +248,11 @@ std::vector<std::string> LargeControlBytes() {
   add(node::TableRows{{0, 1, 255}, {{one, 5}, {two, 6}}});
   add(node::TableRows{{1}, {}});
   add(node::RecordsWanted{{one, two}});
-  add(node::Goodbye{node::GoodbyeReason::kSurplus, {one, two}});
+  add(node::Goodbye{node::GoodbyeReason::kSurplus});
   add(overlay::Message(overlay::Join{}));
   add(overlay::Message(overlay::ForwardJoin{one, 6}));
-  add(overlay::Message(overlay::Neighbor{overlay::Urgency::kLow}));
-  add(overlay::Message(overlay::Neighbor{overlay::Urgency::kHigh}));
+  add(overlay::Message(overlay::Neighbor{overlay::Urgency::kLow, {}}));
+  add(overlay::Message(overlay::Neighbor{overlay::Urgency::kHigh, {one, two}}));
   add(overlay::Message(overlay::NeighborReply{true, {}}));
   add(overlay::Message(overlay::NeighborReply{false, {one, two}}));
   add(overlay::Message(overlay::Disconnect{{two}}));

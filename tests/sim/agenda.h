@@ -5,6 +5,9 @@
 // times cheaper than a binary heap of a hundred thousand events, and things of one moment keep
 // their order by themselves.
 //
+// Buckets are chains of blocks, which go from one to the other: what lies in the agenda takes its
+// room once, however a burst of events moved through the buckets.
+//
 // Events are small and plain so that a simulation is not spent in its queue; what does not fit in
 // one lies beside, found by a number. Not thread-safe.
 #ifndef PEERMESH_TESTS_SIM_AGENDA_H_
@@ -13,7 +16,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -52,20 +57,31 @@ class Agenda {
   }
   // The first event, unless it is later than `limit`.
   std::optional<Event> Take(Instant limit) {
-    if (taken_ == buckets_[0].events.size()) {
-      Empty(buckets_[0].events);
-      taken_ = 0;
+    Chain& now = buckets_[0].events;
+    if (now.empty()) {
       if (!Advance(limit)) return std::nullopt;
     } else if (last_ > limit) {
       return std::nullopt;
     }
-    return buckets_[0].events[taken_++];
+    return Pop(now);
   }
   std::uint64_t planned() const { return planned_; }
 
  private:
+  struct Block {
+    static constexpr std::size_t kEvents = 127;  // 3 KB
+    std::array<Event, kEvents> events;
+    std::unique_ptr<Block> next;
+  };
+  // The oldest event is in the first block at `taken`, the newest in the last one before `put`.
+  struct Chain {
+    std::unique_ptr<Block> first;
+    Block* last = nullptr;
+    std::size_t taken = 0, put = 0;
+    bool empty() const { return first == nullptr; }
+  };
   struct Bucket {
-    std::vector<Event> events;
+    Chain events;
     Instant first = kNever;
   };
 
@@ -73,16 +89,25 @@ class Agenda {
     const auto differs = static_cast<std::uint64_t>(event.when.time_since_epoch().count() ^
                                                     last_.time_since_epoch().count());
     Bucket& bucket = buckets_[static_cast<std::size_t>(std::bit_width(differs))];
-    bucket.events.push_back(event);
+    Chain& chain = bucket.events;
+    if (chain.empty() || chain.put == Block::kEvents) {
+      std::unique_ptr<Block>& place = chain.empty() ? chain.first : chain.last->next;
+      place = spare_ != nullptr ? std::move(spare_) : std::make_unique<Block>();
+      chain.last = place.get();
+      chain.put = 0;
+    }
+    chain.last->events[chain.put++] = event;
     bucket.first = std::min(bucket.first, event.when);
   }
-  // One burst of events is no reason to keep its room.
-  static void Empty(std::vector<Event>& events) {
-    if (events.capacity() > 64 && events.capacity() > 4 * events.size()) {
-      events = {};
-    } else {
-      events.clear();
+  Event Pop(Chain& chain) {
+    const Event event = chain.first->events[chain.taken++];
+    const bool all = chain.first.get() == chain.last && chain.taken == chain.put;
+    if (all || chain.taken == Block::kEvents) {
+      std::unique_ptr<Block> used = std::exchange(chain.first, std::move(chain.first->next));
+      chain.taken = 0;
+      if (spare_ == nullptr) spare_ = std::move(used);
     }
+    return event;
   }
   // Moves on to the next moment at which there is something.
   bool Advance(Instant limit) {
@@ -90,17 +115,16 @@ class Agenda {
     while (next < buckets_.size() && buckets_[next].events.empty()) ++next;
     if (next == buckets_.size() || buckets_[next].first > limit) return false;
     last_ = std::exchange(buckets_[next].first, kNever);
-    moving_.swap(buckets_[next].events);
-    for (const Event& event : moving_) Put(event);
-    Empty(moving_);
+    Chain moving = std::move(buckets_[next].events);
+    buckets_[next].events = {};
+    while (!moving.empty()) Put(Pop(moving));
     return true;
   }
 
   // [0]: those of last_; [n]: those whose time differs from it in bit n - 1 and none above.
   std::array<Bucket, 65> buckets_;
-  std::size_t taken_ = 0;  // of buckets_[0]
   Instant last_{};
-  std::vector<Event> moving_;
+  std::unique_ptr<Block> spare_;
   std::uint64_t planned_ = 0;
 };
 
@@ -110,23 +134,23 @@ class Waiting {
  public:
   std::uint64_t Put(T value) {
     if (free_.empty()) {
-      places_.push_back(std::move(value));
-      return places_.size() - 1;
+      free_.push_back(places_.size());
+      places_.emplace_back();
     }
     const std::uint64_t place = free_.back();
     free_.pop_back();
-    places_[place] = std::move(value);
+    places_[place] = std::make_unique<T>(std::move(value));
     return place;
   }
   T Take(std::uint64_t place) {
-    T value = std::move(places_.at(place));
-    places_[place] = T{};
+    const std::unique_ptr<T> value = std::move(places_.at(place));
+    PM_CHECK(value != nullptr);
     free_.push_back(place);
-    return value;
+    return std::move(*value);
   }
 
  private:
-  std::vector<T> places_;
+  std::vector<std::unique_ptr<T>> places_;
   std::vector<std::uint64_t> free_;
 };
 

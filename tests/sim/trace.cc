@@ -202,7 +202,9 @@ struct Wishes {
   std::string operator()(const SignStatement& sign) const {
     return "sign" + Describe(sign.statement);
   }
-  std::string operator()(const Persist& persist) const { return "remember " + persist.record.name; }
+  std::string operator()(const Persist& persist) const {
+    return "remember " + persist.record->name;
+  }
   std::string operator()(const Forget&) const { return "forget"; }
   std::string operator()(const PeerChanged& changed) const {
     return "peer " + changed.peer.name + " " + Text(static_cast<std::uint64_t>(changed.peer.state));

@@ -250,6 +250,7 @@ bool World::LandOne(std::uint64_t id, Wire& wire, int from, Lane lane) {
   if (!end.up || Still(end.host) || (lane == Lane::kData && !in.granted)) return false;
   Flight flight = std::move(in.flying.front());
   in.flying.pop_front();
+  if (in.flying.empty()) in.flying = {};  // there are many lanes, and few are in use
   const LinkId link = LinkOf(id, 1 - from);
   Traffic& traffic = hosts_[end.host]->traffic;
   if (auto* control = std::get_if<node::ControlFrame>(&flight.frame)) {
@@ -388,6 +389,7 @@ void World::Perform(HostIndex host, node::SendControl& wish) {
   const std::uint64_t size =
       kFraming + (size_of ? size_of(wish.frame) : std::visit(RoughSize{}, wish.frame));
   hosts_[host]->traffic.sent[wish.frame.index()].Add(size);
+  hosts_[host]->traffic.announced_bytes += RoughSize::Announced(wish.frame);
   Fly((wish.link.value - 1) / 2, end, Lane::kControl, {{}, std::move(wish.frame), 0, size});
   Written(host, wish.link, Lane::kControl);
 }

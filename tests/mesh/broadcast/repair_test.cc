@@ -29,6 +29,18 @@ TEST_F(RepairTest, AnAnnouncementIsAskedForAfterAWhileAndItsSenderIsEagerThen) {
   EXPECT_TRUE(broadcast.IsEager(PeerOf(kAnn), 5));
 }
 
+TEST_F(RepairTest, AnAnnouncementThatWaitedIsAskedForSooner) {
+  UpAndSettled({kAnn, kBob});
+  Hear(kAnn, IHave{{RangeOf(1, 2)}, kFirst - 100ms});
+  Pass(100ms - 1us);
+  EXPECT_THAT(Take(), IsEmpty());
+  Pass(1us);
+  EXPECT_THAT(Take(), ElementsAre("graft 1 1"));
+  Hear(kBob, IHave{{RangeOf(2, 3)}, 1min});
+  Pass(1us);
+  EXPECT_THAT(Take(), Contains("graft 2 2")) << "at once, and no sooner";
+}
+
 TEST_F(RepairTest, WhatComesInTimeIsNotAskedFor) {
   UpAndSettled({kAnn, kBob});
   Hear(kAnn, IHave{{RangeOf(1, 3)}});

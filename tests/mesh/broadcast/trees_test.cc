@@ -66,6 +66,40 @@ TEST_F(TreesTest, WhoHasItAlreadyIsNotTold) {
   EXPECT_THAT(Take(), ElementsAre("have 2 2"));
 }
 
+TEST_F(TreesTest, AnnouncementsGoWithWhatGoesToThatNeighborAnyway) {
+  UpAndSettled({kAnn, kBob});
+  Hear(kBob, Prune{1u << 5});
+  EXPECT_THAT(broadcast.TakeAnnouncements(now, PeerOf(kBob)).ranges, IsEmpty());
+  Come(kAnn, 1);
+  Pass(10ms);
+  Come(kAnn, 2);
+  Take();
+  Pass(20ms);
+  EXPECT_THAT(broadcast.TakeAnnouncements(now, PeerOf(kAnn)).ranges, IsEmpty());
+  EXPECT_THAT(broadcast.TakeAnnouncements(now, PeerOf(kCat)).ranges, IsEmpty()) << "nobody";
+  const IHave have = broadcast.TakeAnnouncements(now, PeerOf(kBob));
+  EXPECT_THAT(have.ranges, ElementsAre(RangeOf(1, 3, 2)));
+  EXPECT_EQ(have.waited, 20ms) << "as long as the latest";
+  Pass(1s);
+  EXPECT_THAT(Take(), IsEmpty()) << "nobody is told twice";
+}
+
+class PatientTest : public StageTest {
+ protected:
+  PatientTest() : StageTest({.announce = 1s}) {}
+};
+
+TEST_F(PatientTest, AnnouncementsWaitForCompanyAndThenGoAlone) {
+  UpAndSettled({kAnn, kBob});
+  Hear(kBob, Prune{1u << 5});
+  Come(kAnn, 1);
+  Take();
+  Pass(1s - kAnnounceSooner - 1us);
+  EXPECT_THAT(Take(), IsEmpty());
+  Pass(1us);
+  EXPECT_THAT(Take(), ElementsAre("have 2 1"));
+}
+
 TEST_F(TreesTest, SixtyFourRangesAreToldAtOnce) {
   UpAndSettled({kAnn, kBob});
   Hear(kBob, Prune{~std::uint64_t{0}});

@@ -17,14 +17,14 @@ constexpr std::size_t kPeers = 60;
 
 class LargeTest : public testing::Test {
  protected:
-  LargeTest() {
+  explicit LargeTest(std::size_t peers = kPeers) {
     world.checks.every = 256;
-    for (std::size_t i = 0; i < kPeers; ++i) {
+    for (std::size_t i = 0; i < peers; ++i) {
       world.Add("peer-" + std::to_string(i),
                 i == 0 ? std::vector<HostIndex>{} : std::vector{first});
       world.Run(20ms);
     }
-    EXPECT_TRUE(Eventually([&] { return Whole() && Links() < 12 * kPeers; }, 60s));
+    EXPECT_TRUE(Eventually([&] { return Whole() && Links() < 12 * peers; }, 60s));
   }
 
   // Looked at ten times a second: it walks all tables.
@@ -77,6 +77,25 @@ class LargeTest : public testing::Test {
     return world.app(app).answers.at(request);
   }
 
+  // Splits the mesh in the middle for so long.
+  void ExpectHalvesToMeet(Duration apart) {
+    const HostIndex peers = world.hosts();
+    for (HostIndex a = 0; a < peers / 2; ++a) {
+      for (HostIndex b = peers / 2; b < peers; ++b) world.Cut(a, b);
+    }
+    world.Run(apart);
+    EXPECT_FALSE(Whole());
+    world.HealAll();
+    const bool whole = Eventually([&] { return Whole(); }, 60s);
+    std::map<membership::State, std::size_t> seen;
+    std::size_t large = 0;
+    for (HostIndex host = 0; !whole && host < peers; ++host) {
+      large += world.node(host).TakeCensus().large;
+      for (const membership::PeerView& row : world.node(host).Peers()) ++seen[row.state];
+    }
+    EXPECT_TRUE(whole) << testing::PrintToString(seen) << ", large: " << large;
+  }
+
   World world{34};
   HostIndex first = 0;
 };
@@ -105,7 +124,7 @@ TEST_F(LargeTest, ABroadcastReachesEverybodyOnceAndInOrder) {
     readers.push_back(world.Open(host));
     world.Subscribe(readers.back(), 1, "news.*");
   }
-  world.Run(3s);  // the last to subscribe has told everybody
+  world.Run(12s);  // who started 30 s ago passes on what others tell: all know who listens
   for (int round = 0; round < 10; ++round) {
     const AppIndex publisher = readers[static_cast<std::size_t>(round) * 5];
     const Answer& answer = AnswerTo(publisher, world.Publish(publisher, {"news.a", "news.b"}));
@@ -117,6 +136,59 @@ TEST_F(LargeTest, ABroadcastReachesEverybodyOnceAndInOrder) {
   for (const AppIndex reader : readers) {
     EXPECT_EQ(world.app(reader).received.delivered, 20u) << "at host " << world.app(reader).host;
   }
+}
+
+TEST_F(LargeTest, AnnouncementsGoWithHeartbeats) {
+  const AppIndex publisher = world.Open(first);
+  const AppIndex reader = world.Open(Stranger(first));
+  world.Subscribe(reader, 1, "news");
+  world.Run(4s);
+  const auto publish = [&] {
+    AnswerTo(publisher, world.Publish(publisher, {"news"}));
+    world.Run(2s);
+  };
+  for (int i = 0; i < 5; ++i) publish();  // the tree grows
+  const std::size_t about_trees = ControlFrame(broadcast::Message{}).index();
+  const auto all = [&] {
+    std::uint64_t frames = 0, bytes = 0;
+    for (HostIndex host = 0; host < kPeers; ++host) {
+      frames += world.TrafficOf(host).sent[about_trees].frames;
+      bytes += world.TrafficOf(host).announced_bytes;
+    }
+    return std::pair{frames, bytes};
+  };
+  const auto before = all();
+  constexpr std::uint64_t kRounds = 10;
+  for (std::uint64_t i = 0; i < kRounds; ++i) publish();
+  const auto after = all();
+  EXPECT_LE(after.first - before.first, kRounds * kPeers) << "alone it would be three for each";
+  EXPECT_GE(after.second - before.second, kRounds * kPeers * 2 * 60) << "two for each at least";
+  EXPECT_LE(after.second - before.second, kRounds * kPeers * 4 * 65);
+  EXPECT_EQ(world.app(reader).received.delivered, kRounds + 5);
+}
+
+TEST_F(LargeTest, TwoThatKnowTheSameTellEachOtherNoRecordsOnANewLink) {
+  const HostIndex other = Stranger(first);
+  const AppIndex reader = world.Open(other);
+  world.Subscribe(reader, 1, "direct");
+  const AppIndex publisher = world.Open(first);
+  world.Run(60s);
+  ASSERT_FALSE(world.Linked(first, other));
+  const std::size_t records = ControlFrame(PeerRecords{}).index();
+  const std::size_t hashes = ControlFrame(TableHashes{}).index();
+  const auto told = [&] {
+    std::uint64_t frames = 0;
+    for (const HostIndex host : {first, other}) {
+      frames += world.TrafficOf(host).sent[records].frames;
+      frames += world.TrafficOf(host).sent[hashes].frames;
+    }
+    return frames;
+  };
+  const std::uint64_t before = told();
+  world.Publish(publisher, {"direct"}, 100, world.name(other));
+  ASSERT_TRUE(world.RunUntil([&] { return world.app(reader).received.delivered == 1; }, 2s));
+  EXPECT_TRUE(world.Linked(first, other));
+  EXPECT_EQ(told(), before);
 }
 
 TEST_F(LargeTest, AMessageToOnePeerBorrowsALink) {
@@ -177,19 +249,49 @@ TEST_F(LargeTest, WhoLeavesHasLeftForEverybody) {
   EXPECT_TRUE(Eventually(left, 2s));
 }
 
-TEST_F(LargeTest, TwoHalvesFindEachOtherAgain) {
-  for (HostIndex a = 0; a < kPeers / 2; ++a) {
-    for (HostIndex b = kPeers / 2; b < kPeers; ++b) world.Cut(a, b);
+TEST_F(LargeTest, TwoHalvesFindEachOtherAgain) { ExpectHalvesToMeet(300s); }
+
+// Half of forty go, and the rest is a full mesh a minute later.
+class ShrinkTest : public LargeTest {
+ protected:
+  ShrinkTest() : LargeTest(40) {}
+};
+
+// What went by trees takes longer than what goes straight: the world checks the order.
+TEST_F(ShrinkTest, WhatGoesStraightDoesNotOvertakeWhatWasBroadcast) {
+  for (HostIndex host = 0; host < 20; ++host) world.Subscribe(world.Open(host), 1, "news.*");
+  world.Run(12s);
+  for (HostIndex host = 20; host < 40; ++host) world.PowerOff(host);
+  const AppIndex publisher = world.Open(first);
+  const auto small = [&] { return !world.node(first).TakeCensus().large; };
+  world.Run(60s);
+  const Instant end = world.now() + 200s;
+  while (!small() && world.now() < end) {
+    AnswerTo(publisher, world.Publish(publisher, {"news.a"}));
+    world.Run(50ms);
   }
-  world.Run(300s);
-  EXPECT_FALSE(Whole());
-  world.HealAll();
-  const bool whole = Eventually([&] { return Whole(); }, 60s);
-  std::map<membership::State, std::size_t> seen;
-  for (HostIndex host = 0; !whole && host < kPeers; ++host) {
-    for (const membership::PeerView& row : world.node(host).Peers()) ++seen[row.state];
+  ASSERT_TRUE(small());
+  const Instant shrunk = world.now();
+  AnswerTo(publisher, world.Publish(publisher, {"news.a"}));
+  EXPECT_GE(world.now(), shrunk + 1s) << "it waited for the last broadcast";
+  EXPECT_LE(world.now(), shrunk + 6s);
+  for (int more = 0; more < 20; ++more) {
+    AnswerTo(publisher, world.Publish(publisher, {"news.a"}));
+    world.Run(50ms);
   }
-  EXPECT_TRUE(whole) << testing::PrintToString(seen);
+  world.Run(3s);
+}
+
+// Each half is a full mesh after a while, and both together are none.
+class BorderTest : public LargeTest {
+ protected:
+  BorderTest() : LargeTest(48) {}
+};
+
+TEST_F(BorderTest, TwoHalvesThatBecameSmallFindEachOtherAgain) { ExpectHalvesToMeet(300s); }
+
+TEST_F(BorderTest, TwoHalvesThatAreAboutToBecomeSmallFindEachOtherAgain) {
+  ExpectHalvesToMeet(64s);
 }
 
 }  // namespace

@@ -263,7 +263,7 @@ void StoryDriver::Follow(const SignStatement& wish) {
       StatementSigned{std::make_shared<const membership::Statement>(std::move(statement))});
 }
 
-void StoryDriver::Follow(const Persist& wish) { disk[wish.record.id] = wish.record; }
+void StoryDriver::Follow(const Persist& wish) { disk[wish.record->id] = wish.record; }
 void StoryDriver::Follow(const Forget& wish) { disk.erase(wish.peer); }
 void StoryDriver::Follow(const PeerChanged&) {}
 void StoryDriver::Follow(const Note&) {}

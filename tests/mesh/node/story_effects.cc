@@ -124,7 +124,7 @@ struct EffectText {
     return "SignStatement " + ShowStatement(wish.statement);
   }
   std::string operator()(const Persist& wish) const {
-    return "Persist " + ShowPeer(wish.record.id) + " " + std::to_string(wish.record.incarnation);
+    return "Persist " + ShowPeer(wish.record->id) + " " + std::to_string(wish.record->incarnation);
   }
   std::string operator()(const Forget& wish) const { return "Forget " + ShowPeer(wish.peer); }
   std::string operator()(const PeerChanged& wish) const {

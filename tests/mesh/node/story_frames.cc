@@ -73,13 +73,14 @@ struct ControlText {
     for (const PeerBelief& belief : frame.beliefs) {
       beliefs.push_back(ShowPeer(belief.id) + " " + std::to_string(belief.incarnation) +
                         (belief.left     ? " left"
+                         : belief.silent ? " silent"
                          : belief.linked ? " linked"
                                          : " unlinked"));
     }
     return {"beliefs " + Join(beliefs, ", ")};
   }
   Parts operator()(const Goodbye& frame) const {
-    return {"goodbye " + NameOf(kGoodbyeNames, frame.reason) + ShowCandidates(frame.candidates)};
+    return {"goodbye " + NameOf(kGoodbyeNames, frame.reason)};
   }
   Parts operator()(const LinkReady&) const { return {"ready"}; }
   // The rest is said in large meshes only.
@@ -163,15 +164,18 @@ ControlFrame ReadDelta(Cast& cast, Words& words) {
 
 ControlFrame ReadBeliefs(Words& words) {
   PeerStates frame;
-  enum class View { kLinked, kUnlinked, kLeft };
-  constexpr std::array<Named<View>, 3> kViews = {
-      {{"linked", View::kLinked}, {"unlinked", View::kUnlinked}, {"left", View::kLeft}}};
+  enum class View { kLinked, kUnlinked, kLeft, kSilent };
+  constexpr std::array<Named<View>, 4> kViews = {{{"linked", View::kLinked},
+                                                  {"unlinked", View::kUnlinked},
+                                                  {"left", View::kLeft},
+                                                  {"silent", View::kSilent}}};
   do {
     PeerBelief belief;
     belief.id = ReadPeer(words);
     belief.incarnation = words.Number("an incarnation");
     const View view = words.OneOf("a belief", kViews);
-    belief.linked = view == View::kLinked;
+    belief.linked = view == View::kLinked || view == View::kSilent;
+    belief.silent = view == View::kSilent;
     belief.left = view == View::kLeft;
     frame.beliefs.push_back(belief);
   } while (words.Take(","));
@@ -300,7 +304,6 @@ Said ReadControl(Cast& cast, Words& words) {
   if (words.Take("goodbye")) {
     Goodbye frame;
     frame.reason = words.OneOf("a kind of goodbye", kGoodbyeNames);
-    frame.candidates = ReadCandidates(words);
     return {std::move(frame)};
   }
   if (words.Take("ask")) {

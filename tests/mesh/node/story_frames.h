@@ -7,7 +7,7 @@
 //             change 4: +news.*, -orders · ack 4 · ask interest
 //             records beta 5 [epoch 5] [at beta:7443], gamma 2 channels news observers eps
 //             beliefs gamma 5 linked, delta 0 unlinked, eps 1 left
-//             goodbye leaving · goodbye surplus [try gamma+delta]
+//             goodbye leaving · goodbye surplus
 //             statements beta 3 calls gamma 5 gone HEARTBEAT_TIMEOUT, delta 1 calls eps 5 back
 //             hashes a 1f, b 2e · rows of a+b: alpha 5, beta 6 · want beta+gamma
 //             join · forward join gamma ttl 3 · neighbor high · neighbor refused [try delta]

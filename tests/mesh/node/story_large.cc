@@ -139,7 +139,8 @@ struct OverlayText {
     return "forward join " + ShowPeer(join.joiner) + " ttl " + std::to_string(join.ttl);
   }
   std::string operator()(const overlay::Neighbor& neighbor) const {
-    return "neighbor " + NameOf(kUrgencyNames, neighbor.urgency);
+    return "neighbor " + NameOf(kUrgencyNames, neighbor.urgency) +
+           (neighbor.neighbors.empty() ? "" : " of " + ShowPeers(neighbor.neighbors));
   }
   std::string operator()(const overlay::NeighborReply& reply) const {
     return std::string("neighbor ") + (reply.accepted ? "accepted" : "refused") +
@@ -222,7 +223,9 @@ overlay::Message ReadNeighbor(Words& words) {
   if (accepted || words.Take("refused")) {
     return overlay::NeighborReply{accepted, ReadCandidates(words)};
   }
-  return overlay::Neighbor{words.OneOf("an urgency, accepted or refused", kUrgencyNames)};
+  overlay::Neighbor question{words.OneOf("an urgency, accepted or refused", kUrgencyNames), {}};
+  if (words.Take("of")) question.neighbors = ReadPeers(words);
+  return question;
 }
 
 overlay::Message ReadShuffle(Words& words) {

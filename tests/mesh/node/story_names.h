@@ -41,8 +41,10 @@ inline constexpr std::array<Named<membership::Claim>, 3> kClaimNames = {
      {"back", membership::Claim::kBack},
      {"left", membership::Claim::kLeft}}};
 
-inline constexpr std::array<Named<overlay::Urgency>, 2> kUrgencyNames = {
-    {{"low", overlay::Urgency::kLow}, {"high", overlay::Urgency::kHigh}}};
+inline constexpr std::array<Named<overlay::Urgency>, 3> kUrgencyNames = {
+    {{"low", overlay::Urgency::kLow},
+     {"high", overlay::Urgency::kHigh},
+     {"swap", overlay::Urgency::kSwap}}};
 
 inline constexpr std::array<Named<LossReason>, 4> kLossNames = {
     {{"slow_subscriber", LossReason::kSlowSubscriber},

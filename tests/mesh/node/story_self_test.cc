@@ -172,7 +172,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadAct{"beta/1 says neighbor soon", "'soon' is not an urgency, accepted or refused"},
         BadAct{"beta/1 says statements beta 3 calls gamma 5 late", "there are gone, back, left"},
         BadAct{"beta/1 says have gamma 5 news 0", "'0' is not numbers of messages"},
-        BadAct{"beta/1 says goodbye surplus try Gamma", "'Gamma' is no name of a peer"},
+        BadAct{"beta/1 says neighbor low of Gamma", "'Gamma' is no name of a peer"},
         BadAct{"beta/1 brings relayed gamma 5: news 1..3 9B, news 5 9B", "has no holes: 4 is next"},
         BadAct{"beta/1 brings relayed gamma 5: news 1 9B, orders 2 9B", "no subject of channel"},
         BadAct{"beta/1 brings relayed gamma 0: news 1 9B", "no peer signs such a piece"},
@@ -224,7 +224,7 @@ TEST(StoryTest, WhatIsShownCanBeSaid) {
         "records beta 5 at beta:7443 channels news+orders observers delta+gamma published 4, gamma "
         "2 channels "
         "all",
-        "goodbye surplus try gamma+delta",
+        "goodbye surplus",
         "statements beta 3 calls gamma 5 gone HEARTBEAT_TIMEOUT, gamma 9 calls gamma 5 left",
         "hashes nothing",
         "hashes #1f fedcba9876543210, a 00000000000000ff",
@@ -237,6 +237,7 @@ TEST(StoryTest, WhatIsShownCanBeSaid) {
         "forward join gamma ttl 3",
         "neighbor high",
         "neighbor low",
+        "neighbor low of gamma+delta",
         "neighbor accepted",
         "neighbor refused try gamma+delta",
         "disconnect",

@@ -183,16 +183,44 @@ TEST_F(OverlayTest, AFullPeerRefusesAndNamesWhoWasRefusedBefore) {
   EXPECT_THAT(candidates, Not(Contains(Peer(6))));
 }
 
-TEST_F(OverlayTest, AFullPeerSplitsAnEdgeForWhoHasTooFew) {
+TEST_F(OverlayTest, AFullPeerPartsWithANeighborOfBothForWhoHasTooFew) {
   Fill(1, 4);
   Link(5);
-  Hear(5, Neighbor{Urgency::kHigh});
+  Hear(5, Neighbor{Urgency::kHigh, {Peer(3), Peer(9)}});
   EXPECT_TRUE(overlay.IsActive(Peer(5)));
   EXPECT_THAT(overlay.Active(), SizeIs(4));
   const auto parted = Sent<Disconnect>();
   ASSERT_THAT(parted, SizeIs(1));
+  EXPECT_EQ(parted[0].first, Peer(3));
   EXPECT_THAT(parted[0].second.candidates, ElementsAre(Peer(5)));
   EXPECT_EQ(Sent<NeighborReply>()[0].second.candidates.front(), parted[0].first);
+}
+
+TEST_F(OverlayTest, OfFewNeighborsNobodyIsPartedWithWhoMayBeCutOff) {
+  Fill(1, 4);
+  for (std::size_t n = 5; n < 5 + kSpareEdges; ++n) {
+    Link(n);
+    Hear(n, Neighbor{Urgency::kHigh, {Peer(9)}});
+    EXPECT_TRUE(overlay.IsActive(Peer(n)));
+    EXPECT_THAT(Of<Deactivated>(), IsEmpty());
+    now += kSplitPeriod;
+  }
+  EXPECT_THAT(overlay.Active(), SizeIs(4 + kSpareEdges));
+  Link(8);
+  Hear(8, Neighbor{Urgency::kHigh, {Peer(9)}});
+  EXPECT_TRUE(overlay.IsActive(Peer(8)));
+  EXPECT_THAT(Of<Deactivated>(), SizeIs(1)) << "but only so many are spare";
+}
+
+TEST_F(OverlayTest, OneTooManyGoesToWhoDoesNotHaveIt) {
+  Fill(1, 4);
+  Link(5);
+  Hear(5, Neighbor{Urgency::kHigh, {}});
+  ASSERT_THAT(overlay.Active(), SizeIs(5));
+  Link(6);
+  Hear(6, Neighbor{Urgency::kLow, {Peer(1), Peer(2), Peer(3), Peer(5)}});
+  EXPECT_THAT(Of<Deactivated>(), ElementsAre(Peer(4)));
+  EXPECT_THAT(Sent<Disconnect>()[0].second.candidates, ElementsAre(Peer(6)));
 }
 
 TEST_F(OverlayTest, OneEdgeIsSplitInASecond) {
@@ -221,7 +249,7 @@ TEST_F(OverlayTest, WhomWeChoseIsNeverGivenUpBecauseOthersAsk) {
     now += kSplitPeriod;
     Link(n);
     Hear(n, Neighbor{Urgency::kHigh});
-    EXPECT_THAT(overlay.Active(), SizeIs(::testing::Le(4u)));
+    EXPECT_THAT(overlay.Active(), SizeIs(::testing::Le(4 + kSpareEdges)));
     ASSERT_TRUE(overlay.IsActive(Peer(1)) && overlay.IsActive(Peer(2)));
   }
 }
@@ -405,11 +433,21 @@ TEST_F(OverlayTest, ABridgeTakesThePlaceOfSomebodyElse) {
   overlay.Bridge(now, Peer(9), Fresh());
   ASSERT_THAT(Sent<Neighbor>(), SizeIs(1));
   EXPECT_EQ(Sent<Neighbor>()[0].second.urgency, Urgency::kHigh);
-  Hear(9, NeighborReply{true, {Peer(30), Peer(31)}});
+  EXPECT_THAT(Sent<Neighbor>()[0].second.neighbors, SizeIs(4));
+  Hear(9, NeighborReply{true, {Peer(30), Peer(2)}});
   EXPECT_THAT(overlay.Active(), SizeIs(4));
   ASSERT_THAT(Sent<Disconnect>(), SizeIs(1));
   EXPECT_THAT(Sent<Disconnect>()[0].second.candidates, ElementsAre(Peer(30), Peer(9)))
       << "who was parted with at the other end has a place";
+}
+
+TEST_F(OverlayTest, WithoutANeighborOfBothASwapOfFewPartsWithNobody) {
+  Seek();
+  Fill(1, 4);
+  Link(9);
+  overlay.Bridge(now, Peer(9), Fresh());
+  Hear(9, NeighborReply{true, {Peer(3), Peer(30)}});
+  EXPECT_THAT(overlay.Active(), SizeIs(5)) << "3 was just parted with at the other end";
 }
 
 TEST_F(OverlayTest, OfASwapTheEdgeThatClosesATriangleGoes) {

@@ -79,7 +79,7 @@ void ExpectStormEndsInOneComponent(std::size_t peers, std::size_t active, std::u
 }
 
 TEST(JoinStormTest, NinePeersThatSeekThreeLeaveNoIsland) {
-  ExpectStormEndsInOneComponent(9, 3, 300);
+  ExpectStormEndsInOneComponent(9, 3, 1000);
 }
 TEST(JoinStormTest, AHundredPeersThatSeekFiveLeaveNoIsland) {
   ExpectStormEndsInOneComponent(100, 5, 50);

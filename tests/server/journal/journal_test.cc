@@ -100,7 +100,7 @@ std::vector<node::Input> EveryFact() {
                                        node::InterestRequest{},
                                        node::PeerRecords{{record}},
                                        node::PeerStates{{{Peer(4), 5, true, false}}},
-                                       node::Goodbye{node::GoodbyeReason::kSurplus, {Peer(5)}},
+                                       node::Goodbye{node::GoodbyeReason::kSurplus},
                                        node::LinkReady{},
                                        node::Statements{{statement}},
                                        node::TableHashes{{1, 2, 3}},
@@ -114,10 +114,12 @@ std::vector<node::Input> EveryFact() {
     facts.push_back(node::ControlIn{LinkId{1}, frame});
   }
   EXPECT_EQ(kinds.size(), std::variant_size_v<node::ControlFrame>);
-  const overlay::Message walks[] = {
-      overlay::ForwardJoin{Peer(1), 2},        overlay::Neighbor{overlay::Urgency::kHigh},
-      overlay::NeighborReply{true, {Peer(2)}}, overlay::Disconnect{{Peer(3)}},
-      overlay::Shuffle{4, 5, {Peer(6)}},       overlay::ShuffleReply{7, {Peer(8)}}};
+  const overlay::Message walks[] = {overlay::ForwardJoin{Peer(1), 2},
+                                    overlay::Neighbor{overlay::Urgency::kHigh, {Peer(9)}},
+                                    overlay::NeighborReply{true, {Peer(2)}},
+                                    overlay::Disconnect{{Peer(3)}},
+                                    overlay::Shuffle{4, 5, {Peer(6)}},
+                                    overlay::ShuffleReply{7, {Peer(8)}}};
   for (const auto& message : walks) facts.push_back(node::ControlIn{LinkId{1}, message});
   const broadcast::Message trees[] = {broadcast::IHave{{range}}, broadcast::Graft{{range, range}},
                                       broadcast::Positions{{range}, true}};

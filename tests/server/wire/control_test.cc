@@ -65,20 +65,20 @@ TEST(ControlTest, InterestComesBack) {
 }
 
 TEST(ControlTest, BeliefsAndGoodbyesComeBack) {
-  const auto states =
-      RoundTrip(node::PeerStates{{{MakePeer(1), 5, true, false}, {MakePeer(2), 6, false, true}}});
+  const auto states = RoundTrip(
+      node::PeerStates{{{MakePeer(1), 5, true, false, true}, {MakePeer(2), 6, false, true}}});
   ASSERT_EQ(states.beliefs.size(), 2u);
+  EXPECT_TRUE(states.beliefs[0].silent);
+  EXPECT_FALSE(states.beliefs[1].silent);
   EXPECT_EQ(states.beliefs[1].id, MakePeer(2));
   EXPECT_EQ(states.beliefs[1].incarnation, 6u);
   EXPECT_FALSE(states.beliefs[1].linked);
   EXPECT_TRUE(states.beliefs[1].left);
   for (const auto reason : {node::GoodbyeReason::kLeaving, node::GoodbyeReason::kDuplicate,
                             node::GoodbyeReason::kReplaced, node::GoodbyeReason::kMisbehaved,
-                            node::GoodbyeReason::kSurplus}) {
-    EXPECT_EQ(RoundTrip(node::Goodbye{reason, {}}).reason, reason);
+                            node::GoodbyeReason::kSurplus, node::GoodbyeReason::kLost}) {
+    EXPECT_EQ(RoundTrip(node::Goodbye{reason}).reason, reason);
   }
-  const node::Goodbye surplus{node::GoodbyeReason::kSurplus, {MakePeer(3), MakePeer(4)}};
-  EXPECT_EQ(RoundTrip(surplus).candidates, surplus.candidates);
 }
 
 TEST(ControlTest, HellosComeBack) {

@@ -113,17 +113,6 @@ TEST(TableFramesTest, RecordsWantedComeBack) {
   EXPECT_EQ(RuleOf(frame), Rule::kValue);
 }
 
-TEST(TableFramesTest, CandidatesOfAGoodbyeAreFew) {
-  pb::ControlFrame frame;
-  frame.mutable_goodbye()->set_reason(pb::GOODBYE_REASON_SURPLUS);
-  for (std::size_t i = 0; i < overlay::kMostCandidates; ++i) {
-    frame.mutable_goodbye()->add_candidates(MakePeer(1).ToBytes());
-  }
-  EXPECT_EQ(RuleOf(frame), Rule::kNone);
-  frame.mutable_goodbye()->add_candidates(MakePeer(1).ToBytes());
-  EXPECT_EQ(RuleOf(frame), Rule::kValue);
-}
-
 // --- Statements ----------------------------------------------------------------------------------
 
 membership::Statement MakeStatement() {
@@ -225,8 +214,11 @@ TEST(OverlayFramesTest, EveryMessageComesBack) {
   const auto join = ByOverlay(overlay::ForwardJoin{MakePeer(4), 6});
   EXPECT_EQ(join.joiner, MakePeer(4));
   EXPECT_EQ(join.ttl, 6);
-  for (const auto urgency : {overlay::Urgency::kLow, overlay::Urgency::kHigh}) {
-    EXPECT_EQ(ByOverlay(overlay::Neighbor{urgency}).urgency, urgency);
+  for (const auto urgency :
+       {overlay::Urgency::kLow, overlay::Urgency::kHigh, overlay::Urgency::kSwap}) {
+    const auto question = ByOverlay(overlay::Neighbor{urgency, peers});
+    EXPECT_EQ(question.urgency, urgency);
+    EXPECT_EQ(question.neighbors, peers);
   }
   for (const bool accepted : {true, false}) {
     const auto reply = ByOverlay(overlay::NeighborReply{accepted, peers});
@@ -274,6 +266,7 @@ TEST(OverlayFramesTest, ListsAreShortAndOfPeers) {
     EXPECT_EQ(RuleOf(frame), Rule::kPeerId);
   };
   using Frame = pb::ControlFrame;
+  check([](Frame& f, const std::string& id) { f.mutable_neighbor()->add_neighbors(id); });
   check([](Frame& f, const std::string& id) { f.mutable_neighbor_reply()->add_candidates(id); });
   check([](Frame& f, const std::string& id) { f.mutable_disconnect()->add_candidates(id); });
   check([](Frame& f, const std::string& id) { f.mutable_shuffle()->add_sample(id); });
@@ -290,7 +283,9 @@ TEST(BroadcastFramesTest, EveryMessageComesBack) {
       RangeOf(1, 5, 0, 1, 2, 3), RangeOf(1, 5, 63, 7, 7),
       RangeOf(1, 6, 63, 7, 9),   RangeOf(2, 6, 63, 7, 9, 1),
       RangeOf(2, 6, 0, 9, 100),  RangeOf(1, 5, 0, kMaxSequence, kMaxSequence, kMaxHops)};
-  EXPECT_EQ(ByBroadcast(broadcast::IHave{ranges}).ranges, ranges);
+  const auto have = ByBroadcast(broadcast::IHave{ranges, std::chrono::milliseconds(700)});
+  EXPECT_EQ(have.ranges, ranges);
+  EXPECT_EQ(have.waited, std::chrono::milliseconds(700));
   EXPECT_EQ(ByBroadcast(broadcast::Graft{ranges}).ranges, ranges);
   EXPECT_EQ(ByBroadcast(broadcast::Prune{0x8000'0000'0000'0001}).channels, 0x8000'0000'0000'0001);
   for (const bool last : {true, false}) {
@@ -299,6 +294,35 @@ TEST(BroadcastFramesTest, EveryMessageComesBack) {
     EXPECT_EQ(positions.last, last);
   }
   EXPECT_TRUE(ByBroadcast(broadcast::Positions{}).ranges.empty());
+}
+
+TEST(BroadcastFramesTest, AHeartbeatTakesAnnouncementsAlong) {
+  node::Heartbeat sent;
+  sent.number = 7;
+  const std::size_t alone = EncodeControl(sent).size();
+  sent.have = {{RangeOf(1, 1'700'000'000'000, 5, 1000, 1001, 3)}, std::chrono::milliseconds(700)};
+  EXPECT_LE(EncodeControl(sent).size(), alone + 65);
+  const auto decoded = DecodeControl(EncodeControl(sent));
+  ASSERT_TRUE(decoded.ok());
+  const auto& came = std::get<node::Heartbeat>(std::get<node::ControlFrame>(*decoded));
+  EXPECT_EQ(came.number, 7u);
+  EXPECT_EQ(came.have.ranges, sent.have.ranges);
+  EXPECT_EQ(came.have.waited, sent.have.waited);
+}
+
+TEST(BroadcastFramesTest, NobodyHasWaitedLongerThanTheMost) {
+  pb::ControlRequest request;
+  request.mutable_frame()->mutable_i_have()->set_waited_us(~std::uint64_t{0});
+  const auto decoded = DecodeControl(request.SerializeAsString());
+  ASSERT_TRUE(decoded.ok());
+  const auto& message = std::get<broadcast::Message>(std::get<node::ControlFrame>(*decoded));
+  EXPECT_EQ(std::get<broadcast::IHave>(message).waited, broadcast::kMaxWaited);
+}
+
+TEST(BroadcastFramesTest, AHeartbeatWithRangesThatDoNotAddUpIsRefused) {
+  pb::ControlFrame frame;
+  frame.mutable_heartbeat()->mutable_have()->add_ranges();
+  EXPECT_EQ(RuleOf(frame), Rule::kPeerId) << "the first one has no origin";
 }
 
 TEST(BroadcastFramesTest, TheMostRangesFit) {

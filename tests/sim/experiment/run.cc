@@ -14,7 +14,8 @@ constexpr const char* kSubject = "experiment.round";
 constexpr Duration kGrace = std::chrono::seconds(10);
 
 // What a broadcast costs each peer, all rounds included: the data it receives, and what is sent to
-// keep the tree, which is next to nothing without broadcasts.
+// keep the tree, which is next to nothing without broadcasts; of heartbeats, what is announced in
+// them.
 void DescribeCost(Stage& stage, const Broadcast& broadcast, const Traffic& before) {
   const std::size_t about_trees = node::ControlFrame(broadcast::Message{}).index();
   const Traffic after = stage.AllTraffic();
@@ -25,12 +26,15 @@ void DescribeCost(Stage& stage, const Broadcast& broadcast, const Traffic& befor
     stage.outcome.figures.Set(as + name, static_cast<double>(value) / each);
   };
   const Traffic::Count& data = stage.rounds.received();
-  const std::uint64_t tree = after.sent[about_trees].bytes - before.sent[about_trees].bytes;
+  const std::uint64_t own = after.sent[about_trees].bytes - before.sent[about_trees].bytes;
+  const std::uint64_t company = after.announced_bytes - before.announced_bytes;
+  const std::uint64_t tree = own + company;
   const std::uint64_t frames = after.sent[about_trees].frames - before.sent[about_trees].frames;
   set("bytes_per_broadcast", data.bytes + tree);
   set("data_bytes_per_broadcast", data.bytes);
   set("tree_bytes_per_broadcast", tree);
   set("tree_frames_per_broadcast", frames);
+  set("heartbeat_bytes_per_broadcast", company);
   set("unframed_bytes_per_broadcast", data.bytes + tree - kFraming * (data.frames + frames));
 }
 

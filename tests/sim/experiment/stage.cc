@@ -209,6 +209,7 @@ Traffic Stage::AllTraffic() const {
       all.sent[kind].frames += one.sent[kind].frames;
       all.sent[kind].bytes += one.sent[kind].bytes;
     }
+    all.announced_bytes += one.announced_bytes;
     all.acknowledgements.bytes += one.acknowledgements.bytes;
     all.acknowledgements.frames += one.acknowledgements.frames;
     all.received.bytes += one.received.bytes;

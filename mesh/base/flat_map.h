@@ -1,0 +1,126 @@
+// A map of few values: keys side by side in one array, in order, each value in a place of its own.
+//
+// Why not std::map: its nodes lie anywhere, and each is found through the one before. A walk over
+// eight links or a search among them then waits for memory at every step, in every turn; here keys
+// share a cache line or two, and the values of a walk are fetched at the same time. As with
+// std::map, values stay where they are while others come and go, and a walk is in order of keys.
+// Not so: an insertion or a removal moves what is behind it (16 bytes a value and the key), and
+// ends the life of iterators.
+//
+// No bound of its own: the owner has one. Not thread-safe.
+#ifndef PEERMESH_MESH_BASE_FLAT_MAP_H_
+#define PEERMESH_MESH_BASE_FLAT_MAP_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "mesh/base/check.h"
+
+namespace peermesh {
+
+template <class Key, class Value>
+class FlatMap {
+ public:
+  using value_type = std::pair<const Key, Value>;
+
+ private:
+  struct Place {
+    Key key;
+    std::unique_ptr<value_type> value;
+  };
+  using Places = std::vector<Place>;
+
+  template <class Base, class Shown>
+  class Walk {
+   public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = FlatMap::value_type;
+    using difference_type = std::ptrdiff_t;
+    using pointer = Shown*;
+    using reference = Shown&;
+    Walk() = default;
+    explicit Walk(Base at) : at_(at) {}
+    operator Walk<typename Places::const_iterator, const value_type>() const {  // NOLINT: as in std
+      return Walk<typename Places::const_iterator, const value_type>(at_);
+    }
+    reference operator*() const { return *at_->value; }
+    pointer operator->() const { return at_->value.get(); }
+    Walk& operator++() {
+      ++at_;
+      return *this;
+    }
+    Walk operator++(int) { return Walk(at_++); }
+    friend bool operator==(const Walk&, const Walk&) = default;
+
+   private:
+    friend class FlatMap;
+    Base at_{};
+  };
+
+ public:
+  using iterator = Walk<typename Places::iterator, value_type>;
+  using const_iterator = Walk<typename Places::const_iterator, const value_type>;
+
+  bool empty() const { return places_.empty(); }
+  std::size_t size() const { return places_.size(); }
+  iterator begin() { return iterator(places_.begin()); }
+  iterator end() { return iterator(places_.end()); }
+  const_iterator begin() const { return const_iterator(places_.begin()); }
+  const_iterator end() const { return const_iterator(places_.end()); }
+
+  iterator find(const Key& key) {
+    const auto at = Find(places_, key);
+    return iterator(at != places_.end() && at->key == key ? at : places_.end());
+  }
+  const_iterator find(const Key& key) const {
+    const auto at = Find(places_, key);
+    return const_iterator(at != places_.end() && at->key == key ? at : places_.end());
+  }
+  bool contains(const Key& key) const { return find(key) != end(); }
+  // It is there.
+  Value& at(const Key& key) {
+    const iterator found = find(key);
+    PM_CHECK(found != end());
+    return found->second;
+  }
+  const Value& at(const Key& key) const { return const_cast<FlatMap&>(*this).at(key); }
+  // A new one if there was none.
+  Value& operator[](const Key& key) {
+    auto at = Find(places_, key);
+    if (at == places_.end() || at->key != key) {
+      auto made = std::make_unique<value_type>(std::piecewise_construct, std::forward_as_tuple(key),
+                                               std::tuple<>());
+      at = places_.insert(at, Place{key, std::move(made)});
+    }
+    return at->value->second;
+  }
+
+  void erase(const_iterator at) {
+    PM_CHECK(at != end());
+    places_.erase(at.at_);
+  }
+  std::size_t erase(const Key& key) {
+    const const_iterator found = std::as_const(*this).find(key);
+    if (found == std::as_const(*this).end()) return 0;
+    erase(found);
+    return 1;
+  }
+
+ private:
+  template <class Some>
+  static auto Find(Some& places, const Key& key) {
+    return std::lower_bound(places.begin(), places.end(), key,
+                            [](const Place& place, const Key& k) { return place.key < k; });
+  }
+
+  Places places_;
+};
+
+}  // namespace peermesh
+
+#endif  // PEERMESH_MESH_BASE_FLAT_MAP_H_
