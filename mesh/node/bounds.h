@@ -89,11 +89,17 @@ inline constexpr std::uint16_t kWatchedMask = (1u << 10) - 1;
 inline constexpr int kLateAllowed = 4, kLateForgiven = 1;
 // A full mesh decides together from so many on: the peer's other links, ours included (guess).
 inline constexpr std::size_t kFewestVoters = 3;
+// Who heard nothing for so long agrees with the others, or its link would be the last that speaks
+// for a peer that is gone. In good order a heartbeat comes sooner.
+inline constexpr Duration kAgreeAfter = kHeartbeat * 3 / 2;
+static_assert(kAgreeAfter < kSuspectAfter);
 // Announcements wait so long for a heartbeat to the same neighbour, then go on their own. Of two
 // neighbours the one whose heartbeat is next tells the other, and the two beat in turns (links.cc),
 // so half a period is enough. A peer hears of what it lacks from the first of about six, after
 // 0.3 s on average (others: with a tick of 1 s).
 inline constexpr Duration kAnnounceAfter = kHeartbeat / 2 + std::chrono::milliseconds(200);
+// After the greeting and its answer the dialler's next heartbeat sets the rhythm of both.
+inline constexpr std::uint64_t kFirstInTurn = 3;
 // By so much the accepting side's heartbeat may move each time to stay between two of the other's.
 inline constexpr Duration kInTurns = std::chrono::milliseconds(100);
 // A wake-up this late means that this process was paused, not that the peers were silent.

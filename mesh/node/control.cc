@@ -30,10 +30,16 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
   // The first answer comes at once, so a round trip is known as soon as the link is up.
   if (frame.number == 1) {
     SendHeartbeat(now, link);
-    if (link.direction == Direction::kInbound) link.next_heartbeat = now + kHeartbeat / 2;
-    links_wake_.moved = true;
+    // Then at a moment of its own: whoever beats to all at once is missed by all at once, or late.
+    if (link.direction == Direction::kOutbound) {
+      link.next_heartbeat = now + rng_.Between({}, kHeartbeat);
+      links_wake_.moved = true;
+    }
   } else if (frame.asks) {
     PushHeartbeat(now, link, false);  // the rhythm of the others stays as it is
+  } else if (frame.number == kFirstInTurn && link.direction == Direction::kInbound) {
+    link.next_heartbeat = now + kHeartbeat / 2;
+    links_wake_.moved = true;
   }
   PingAnswered(now, link, frame, out);
   health_.Succeeded();

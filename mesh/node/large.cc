@@ -67,6 +67,7 @@ void Node::Impl::BecomeLarge(Instant now) {
   queues_wake_.moved = true;
   for (auto& [id, peer] : peers_) {
     peer.surplus_at = now + kSurplusLink + rng_.Between({}, kSurplusSpread);
+    peer.doubters = {};
   }
 }
 

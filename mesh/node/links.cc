@@ -242,6 +242,7 @@ void Node::Impl::ForgetPeer(PeerId id) {
   interest_.ClearRemote(id);
   queues_wake_.moved = true;
   peers_.erase(it);
+  for (auto& [other, its] : peers_) std::erase(its.doubters, id);
   dirty_peers_.erase(id);
   ConfirmedBy(id);
 }

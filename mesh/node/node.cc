@@ -301,7 +301,9 @@ void Node::Impl::CheckInvariants() const {
     links += peer.loser ? 2 : 1;
     peer.outbox.CheckInvariants();
     peer.relay.CheckInvariants();
-    PM_CHECK(large_.on || peer.surplus_at == kNever);
+    PM_CHECK(large_.on ? peer.doubters.empty() : peer.surplus_at == kNever);
+    PM_CHECK(std::is_sorted(peer.doubters.begin(), peer.doubters.end()));
+    for (const PeerId& doubter : peer.doubters) PM_CHECK(peers_.contains(doubter));
     const membership::Row* row = members_.Find(id);
     PM_CHECK(row != nullptr && row->connection == membership::Connection::kConnected);
   }

@@ -137,6 +137,11 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
     return;
   }
   quorum_.Describe(now, record);
+  // What was said of it was about an earlier incarnation: who is late is accused again.
+  if (const auto peer = peers_.find(id);
+      peer != peers_.end() && peer->second.accused == Accused::kLate) {
+    peer->second.accused = Accused::kNot;
+  }
   book_.Learn(now, id, record.addresses());
   overlay_.Learn(now, id);
   if (quiet || large_.partial) {

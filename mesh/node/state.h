@@ -117,7 +117,7 @@ struct Peer {
   Instant surplus_at = kNever;
   Accused accused = Accused::kNot;  // by us
   std::uint16_t late = 0;           // a bit for each of the last heartbeats: answered too late
-  // In a full mesh: who hears nothing from it either, in order.
+  // In a full mesh: who hears nothing from it, in order; all have a link to us.
   std::vector<PeerId> doubters;
 };
 

@@ -61,8 +61,9 @@ void Node::Impl::OnFrame(Instant now, Link& link, Statements& frame, Effects& ou
       continue;
     }
     if (statement->subject == config_.self) {
-      if (statement->claim != Claim::kGone || statement->incarnation < own_incarnation_) continue;
-      own_incarnation_ = statement->incarnation + 1;
+      // Of our records since the last loud one only neighbours know.
+      if (statement->claim != Claim::kGone || statement->incarnation < large_.published) continue;
+      own_incarnation_ = std::max(own_incarnation_, statement->incarnation) + 1;
       sign_due_ = large_.loud = !draining_;
       ++stats_.refutations;
       health_.Refuted();

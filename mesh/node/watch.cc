@@ -92,21 +92,22 @@ void Node::Impl::OnFrame(Instant now, Link& link, PeerStates& frame, Effects& ou
   const PeerId from = link.peer;
   for (const PeerBelief& belief : frame.beliefs) {
     members_.Belief(now, from, belief.id, belief.incarnation, belief.linked, belief.left);
-    if (const auto about = peers_.find(belief.id); about != peers_.end()) {
+    if (const auto about = peers_.find(belief.id); !large_.on && about != peers_.end()) {
       NoteDoubt(about->second.doubters, from, belief);
     }
   }
   LoseTogether(now, out);
 }
 
-// In a full mesh: a peer that we hear nothing from is lost as soon as most of the others that we
-// do hear, and that have or had a link to it, hear nothing either. With fewer than three of us
+// In a full mesh: a peer that missed a heartbeat to us is lost as soon as most of the others that
+// we do hear, and that have or had a link to it, take it for silent. With fewer than three of us
 // there is no majority worth the name.
 void Node::Impl::LoseTogether(Instant now, Effects& out) {
   if (large_.on) return;
   std::vector<LinkId> lost;
   for (const auto& [id, peer] : peers_) {
-    if (peer.doubters.empty() || peer.loser || !links_.at(peer.winner).suspected) continue;
+    if (peer.doubters.empty() || peer.loser) continue;
+    if (now < links_.at(peer.winner).last_heard + kAgreeAfter) continue;
     std::size_t voters = 1, against = 1;
     for (const auto& [other, its] : peers_) {
       if (other == id || links_.at(its.winner).suspected) continue;

@@ -29,7 +29,7 @@ void Check(const node::InterestDelta& delta) {
 }
 void Check(const node::Goodbye& goodbye) {
   PM_CHECK(goodbye.reason >= node::GoodbyeReason::kLeaving);
-  PM_CHECK(goodbye.reason <= node::GoodbyeReason::kSurplus);
+  PM_CHECK(goodbye.reason <= node::GoodbyeReason::kLost);
 }
 void Check(const node::TableHashes& frame) { PM_CHECK(frame.hashes.size() == node::kTableParts); }
 void Check(const node::TableRows& frame) {
