@@ -7,14 +7,18 @@
 namespace peermesh::membership {
 namespace {
 
-constexpr std::size_t ObserversOf(const Record& subject) {
-  return std::max<std::size_t>(1, subject.observers.size());
+
+bool IsNamed(const Record& subject, std::uint64_t observer) {
+  return std::binary_search(subject.observers.begin(), subject.observers.end(), observer);
 }
 
 bool Counts(const Record& subject, const PeerId& observer) {
-  if (subject.observers.empty()) return true;
-  return std::binary_search(subject.observers.begin(), subject.observers.end(),
-                            ObserverKey(observer));
+  return subject.observers.empty() || IsNamed(subject, ObserverKey(observer));
+}
+
+// Nothing but its observers changed.
+bool IsQuiet(const Record& known, const Record& record) {
+  return known.epoch == record.epoch && known.Version() == record.Version();
 }
 
 bool IsGone(const Statement& statement) { return statement.claim == Claim::kGone; }
@@ -35,7 +39,8 @@ Quorum::Heard Quorum::Hear(Instant now, const StatementRef& statement) {
   }
   if (said.incarnation == 0 || said.number == 0) return Heard::kImpolite;
   const RecordRef subject = roll_.Find(said.subject);
-  if (!subject || subject->incarnation != said.incarnation) return Heard::kOld;
+  if (!subject || said.incarnation < subject->Version()) return Heard::kOld;
+  if (said.incarnation > subject->incarnation) return Heard::kOld;  // of a record yet to come
   if (own != (said.claim == Claim::kLeft)) return Heard::kOld;  // says nothing
   const auto [at, fresh] = cases_.try_emplace(said.subject);
   Case& in = at->second;
@@ -106,6 +111,7 @@ Quorum::Count Quorum::CountOf(const Record& subject, const Case& of) const {
     if (!said.counts || !IsGone(*said.statement)) continue;
     ++count.spoken;
     spoken.push_back(ObserverKey(said.statement->observer));
+    count.former += !subject.observers.empty() && !IsNamed(subject, spoken.back());
   }
   if (spoken.empty()) return count;
   for (const std::uint64_t observer : subject.observers) {
@@ -136,7 +142,8 @@ void Quorum::Evaluate(Instant now, PeerId subject, Case& of) {
     return;
   const RecordRef record = roll_.Find(subject);
   const Count count = CountOf(*record, of);
-  const std::size_t k = ObserversOf(*record), tally = count.spoken + count.silent;
+  const std::size_t k = std::max<std::size_t>(1, record->observers.size() + count.former);
+  const std::size_t tally = count.spoken + count.silent;
   PM_CHECK(LowMark(k) <= HighMark(k));
   of.tally = static_cast<std::uint16_t>(tally);
   if (tally >= HighMark(k)) return Die(now, subject, of, By::kVoices);
@@ -219,6 +226,18 @@ void Quorum::Void(Case& of) {
   of.tally = 0;
 }
 
+// It has other observers now. Those of before who spoke had reason to.
+void Quorum::Recount(Instant now, const Record& subject, Case& of) {
+  for (Said& said : of.voices) {
+    if (said.counts || !Counts(subject, said.statement->observer)) continue;
+    said.counts = true;
+    PM_CHECK(strangers_ > 0);
+    --strangers_;
+  }
+  of.stranded = false;
+  Evaluate(now, subject.id, of);
+}
+
 Duration Quorum::PenaltyOf(const Case& of) {
   if (of.deaths < 2) return Duration{};  // anybody is lost once
   Duration penalty = kFirstPenalty;
@@ -238,10 +257,15 @@ void Quorum::Describe(Instant now, const RecordRef& record) {
   const RecordRef known = roll_.Find(record->id);
   if (known && known->incarnation >= record->incarnation) return;
   if (!known && roll_.size() >= kMaxKnown) return;
+  const bool quiet = known && IsQuiet(*known, *record);
   roll_.Put(record);
   const auto at = cases_.find(record->id);
   if (at == cases_.end()) return;
   Case& of = at->second;
+  if (quiet && (of.state == State::kAlive || of.state == State::kSuspect)) {
+    Recount(now, *record, of);
+    return Settle(at);
+  }
   Void(of);
   const bool fresh = known && known->epoch < record->epoch;
   if (of.state == State::kDead && of.deaths > 0 && (fresh || DiedInCompany(of))) of.deaths = 1;

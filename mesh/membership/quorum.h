@@ -12,8 +12,10 @@
 //    the time that a voice travels.)
 //  * An observer that is dead itself cannot speak: it counts as a voice as soon as one living
 //    observer accuses. A healthy peer whose neighbours died is not killed by their silence alone.
-//  * Only the subject's own record with a larger incarnation takes suspicion or death back. Its
-//    word that it leaves is final for its incarnation and outdoes all voices.
+//  * Only the subject's own record takes suspicion or death back. What stands against one that is
+//    not dead yet outlives a record that names other observers and says nothing else, or whoever
+//    hears nothing would clear itself by losing its neighbours; K then includes those of before who
+//    spoke. Its word that it leaves is final for its incarnation and outdoes all voices.
 //  * Whose process died twice within kDeathMemory comes back kFirstPenalty after its death, then
 //    twice as long each time: a peer with a bad link must not flap through everybody's table. The
 //    record is kept; voices that stand at the end of the penalty keep it dead. A new process begins
@@ -138,7 +140,8 @@ class Quorum {
   std::vector<Verdict> Standing() const;
   // Who says that the subject is gone.
   std::vector<Voice> Accusers(PeerId subject) const;
-  // What convinced us that it is dead or has left, for those who missed it.
+  // What convinced us that it is dead or has left, or what stands against it, for those who missed
+  // it.
   std::vector<StatementRef> Evidence(PeerId subject) const;
 
   void CheckInvariants() const;
@@ -168,6 +171,7 @@ class Quorum {
   };
   struct Count {
     std::size_t spoken = 0;  // counting voices
+    std::size_t former = 0;  // those of them that the latest record does not name
     std::size_t silent = 0;  // dead observers, if there is a voice
   };
   using Cases = std::map<PeerId, Case>;
@@ -180,6 +184,7 @@ class Quorum {
   void Become(Instant now, PeerId subject, Case& of, State state, StateReason reason);
   enum class By : std::uint8_t { kVoices, kStranding };
   void Die(Instant now, PeerId subject, Case& of, By what);
+  void Recount(Instant now, const Record& subject, Case& of);
   void Leave(Instant now, PeerId subject, Case& of, const StatementRef& statement);
   void Void(Case& of);
   static Duration PenaltyOf(const Case& of);

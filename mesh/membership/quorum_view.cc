@@ -46,7 +46,14 @@ std::vector<Quorum::Voice> Quorum::Accusers(PeerId subject) const {
 
 std::vector<StatementRef> Quorum::Evidence(PeerId subject) const {
   const auto it = cases_.find(subject);
-  return it == cases_.end() ? std::vector<StatementRef>() : it->second.evidence;
+  if (it == cases_.end()) return {};
+  const Case& of = it->second;
+  if (of.state == State::kDead || of.state == State::kLeft) return of.evidence;
+  std::vector<StatementRef> standing;
+  for (const Said& said : of.voices) {
+    if (said.counts && said.statement->claim == Claim::kGone) standing.push_back(said.statement);
+  }
+  return standing;
 }
 
 void Quorum::CheckInvariants() const {
@@ -63,7 +70,8 @@ void Quorum::CheckInvariants() const {
     for (const Said& said : of.voices) {
       const Statement& statement = *said.statement;
       PM_CHECK(statement.subject == subject && statement.observer != subject);
-      PM_CHECK(statement.incarnation == record->incarnation);
+      PM_CHECK(statement.incarnation >= record->Version());
+      PM_CHECK(statement.incarnation <= record->incarnation);
       PM_CHECK(last == nullptr || *last < statement.observer);
       last = &statement.observer;
       strangers += !said.counts;

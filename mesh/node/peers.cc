@@ -124,8 +124,9 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
   }
   const membership::Row* row = members_.Find(id);
   // Of somebody who is well, a change of neighbours alone is for these.
-  const bool quiet = large_.on && row != nullptr && row->state == membership::State::kAlive &&
-                     row->record && membership::VersionOf(*row) == record->Version();
+  const bool same = row != nullptr && row->record && row->record->epoch == record->epoch &&
+                    membership::VersionOf(*row) == record->Version();
+  const bool quiet = large_.on && same && row->state == membership::State::kAlive;
   if (!MakeRoomFor(id)) return;
   if (!members_.Describe(now, record, StateReason::kHeardOf)) {
     // Who tells of somebody that is gone missed the news.
@@ -137,10 +138,10 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
     return;
   }
   quorum_.Describe(now, record);
-  // What was said of it was about an earlier incarnation: who is late is accused again.
-  if (const auto peer = peers_.find(id);
-      peer != peers_.end() && peer->second.accused == Accused::kLate) {
-    peer->second.accused = Accused::kNot;
+  if (const auto peer = peers_.find(id); peer != peers_.end()) {
+    // What we said of it is void: if it is still late it is accused again.
+    if (!same && peer->second.accused == Accused::kLate) peer->second.accused = Accused::kNot;
+    if (large_.on && from == id) SendEvidence(*FindLink(peer->second.winner), id);
   }
   book_.Learn(now, id, record.addresses());
   overlay_.Learn(now, id);

@@ -38,6 +38,17 @@ class QuorumTest : public testing::Test {
     quorum.Describe(now, RecordRef(record));
     quorum.CheckInvariants();
   }
+  // It says nothing new but that peers `first` to `last` observe it now.
+  void Move(std::uint32_t subject, std::uint32_t first, std::uint32_t last,
+            std::uint64_t incarnation) {
+    Record record;
+    record.id = Peer(subject);
+    record.incarnation = incarnation;
+    record.published = record.epoch = 1;
+    for (std::uint32_t i = first; i <= last; ++i) record.observers.push_back(ObserverKey(Peer(i)));
+    quorum.Describe(now, RecordRef(record));
+    quorum.CheckInvariants();
+  }
   StatementRef Make(std::uint32_t observer, std::uint32_t subject, Claim claim,
                     std::uint64_t number, std::uint64_t incarnation = 1,
                     StateReason reason = StateReason::kLinkBroken) {
@@ -117,7 +128,7 @@ TEST_F(QuorumTest, FewerThanThatNeverKill) {
   Accuse(kSubject, 1, 2);
   Wait(24h);
   EXPECT_EQ(StateOf(kSubject), State::kSuspect);
-  EXPECT_THAT(quorum.Evidence(Peer(kSubject)), IsEmpty());
+  EXPECT_THAT(quorum.Evidence(Peer(kSubject)), testing::SizeIs(2)) << "for it to refute";
 }
 
 TEST_F(QuorumTest, NobodyAloneKillsUnlessItIsTheOnlyObserver) {
@@ -196,6 +207,27 @@ TEST_F(QuorumTest, ALargerIncarnationMakesVoicesVoid) {
   EXPECT_EQ(Say(4, kSubject, Claim::kGone, 3, 2), Heard::kNews);
   Describe(kSubject, 8, 1);
   EXPECT_EQ(StateOf(kSubject), State::kSuspect) << "an old record says nothing";
+}
+
+TEST_F(QuorumTest, NobodyClearsItselfByLosingItsObservers) {
+  Describe(kSubject, 8);
+  Accuse(kSubject, 1, 4);
+  Move(kSubject, 4, 6, 2);
+  EXPECT_EQ(StateOf(kSubject), State::kSuspect);
+  EXPECT_EQ(quorum.Accusers(Peer(kSubject)).size(), 4u);
+  EXPECT_EQ(Say(7, kSubject, Claim::kGone, 1, 1), Heard::kNews) << "no observer any more";
+  EXPECT_EQ(Say(5, kSubject, Claim::kGone, 1, 1), Heard::kNews) << "of the record before";
+  EXPECT_EQ(StateOf(kSubject), State::kDead) << "4 and 5 of three, and three of before";
+}
+
+TEST_F(QuorumTest, WhoObservesItNowCountsFromNowOn) {
+  Describe(kSubject, 3);
+  Accuse(kSubject, 4, 6);
+  EXPECT_EQ(StateOf(kSubject), State::kAlive);
+  Move(kSubject, 4, 7, 2);
+  EXPECT_EQ(StateOf(kSubject), State::kSuspect);
+  EXPECT_EQ(Say(7, kSubject, Claim::kGone, 1, 2), Heard::kNews);
+  EXPECT_EQ(StateOf(kSubject), State::kDead);
 }
 
 TEST_F(QuorumTest, AGoodbyeIsTheSubjectsOwnAndFinal) {
