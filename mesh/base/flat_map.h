@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "mesh/base/check.h"
+#include "mesh/base/growth.h"
 
 namespace peermesh {
 
@@ -95,7 +96,9 @@ class FlatMap {
     if (at == places_.end() || at->key != key) {
       auto made = std::make_unique<value_type>(std::piecewise_construct, std::forward_as_tuple(key),
                                                std::tuple<>());
-      at = places_.insert(at, Place{key, std::move(made)});
+      const auto index = at - places_.begin();
+      MakeRoomForOne(places_);
+      at = places_.insert(places_.begin() + index, Place{key, std::move(made)});
     }
     return at->value->second;
   }
