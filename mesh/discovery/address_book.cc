@@ -5,6 +5,7 @@
 
 #include "mesh/base/check.h"
 #include "mesh/base/digest.h"
+#include "mesh/base/growth.h"
 
 namespace peermesh::discovery {
 namespace {
@@ -27,6 +28,7 @@ void AddressBook::AddSeed(Instant now, std::string address) {
   Seed seed;
   seed.address = std::move(address);
   seed.target.due = now;
+  MakeRoomForOne(seeds_);
   seeds_.push_back(std::move(seed));
   ReadSeedsDue();
   CheckIslandsFrom(now);
@@ -95,6 +97,7 @@ void AddressBook::Know(Instant now, PeerId peer, Addresses addresses) {
   const bool fresh = known == nullptr;
   if (fresh) {
     if (known_.size() >= kMaxPeers) return;
+    MakeRoomForOne(known_);
     const auto place = std::lower_bound(known_.begin(), known_.end(), peer,
                                         [](const Known& a, const PeerId& b) { return a.peer < b; });
     known = &*known_.insert(place, {peer, addresses});

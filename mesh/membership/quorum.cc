@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mesh/base/check.h"
+#include "mesh/base/growth.h"
 
 namespace peermesh::membership {
 namespace {
@@ -219,8 +220,8 @@ void Quorum::Void(Case& of) {
     PM_CHECK(said.counts || strangers_ > 0);
     strangers_ -= !said.counts;
   }
-  of.voices = {};
-  of.evidence = {};
+  GiveBack(of.voices);
+  GiveBack(of.evidence);
   of.reached = kNever;
   of.stranded = false;
   of.tally = 0;

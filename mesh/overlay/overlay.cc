@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "mesh/base/check.h"
+#include "mesh/base/growth.h"
 
 namespace peermesh::overlay {
 namespace {
@@ -40,6 +41,7 @@ void Overlay::Seek(Instant now, bool seeks, Wishes& out) {
 
 void Overlay::Linked(Instant now, PeerId peer, Wishes& out) {
   PM_CHECK(peer != self_);
+  MakeRoomForOne(linked_);
   const auto place = std::lower_bound(linked_.begin(), linked_.end(), peer);
   if (place != linked_.end() && *place == peer) return;
   linked_.insert(place, peer);
@@ -98,6 +100,7 @@ void Overlay::Forget(Instant now, PeerId peer, Wishes& out) {
 void Overlay::Activate(const PeerId& peer, bool keep, Wishes& out) {
   PM_CHECK(IsLinked(peer) && !IsActive(peer));
   PM_CHECK(active_.size() < kMostActive);
+  MakeRoomForOne(active_);
   const auto place = std::find_if(active_.begin(), active_.end(),
                                   [&peer](const Edge& edge) { return peer < edge.peer; });
   active_.insert(place, Edge{.peer = peer, .kept = keep && kept() < KeptWanted()});
@@ -185,7 +188,7 @@ std::optional<Overlay::Attempt> Overlay::EndAttempt(const PeerId& peer) {
   if (attempt == attempts_.end()) return std::nullopt;
   Attempt ended = *attempt;
   attempts_.erase(attempt);
-  if (attempts_.empty()) attempts_ = {};
+  if (attempts_.empty()) GiveBack(attempts_);
   return ended;
 }
 
@@ -211,6 +214,7 @@ void Overlay::Lose(Instant now, const PeerId& peer, bool linked) {
     return lost.peer == peer || lost.until <= now;
   });
   if (lost_.size() >= kMostLost) lost_.erase(lost_.begin());
+  MakeRoomForOne(lost_);
   lost_.push_back({.peer = peer, .until = now + kLostMemory, .linked = linked});
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "mesh/base/check.h"
+#include "mesh/base/growth.h"
 #include "mesh/overlay/overlay.h"
 
 namespace peermesh::overlay {
@@ -283,7 +284,7 @@ bool Overlay::Hear(Instant now, const PeerId& from, const ShuffleReply& message,
   if (!back) return true;
   if (*back == self_) {
     if (TakeIn(now, from, message.sample, given_)) Hurry(now, 1);
-    given_.clear();
+    GiveBack(given_);
   } else if (IsLinked(*back)) {
     out.push_back(Send{*back, message});
   }

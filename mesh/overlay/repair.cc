@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "mesh/base/check.h"
+#include "mesh/base/growth.h"
 #include "mesh/overlay/overlay.h"
 
 namespace peermesh::overlay {
@@ -147,6 +148,7 @@ void Overlay::GiveUpLateAttempts(Instant now, Wishes& out) {
       Lose(now, late.peer, false);
     }
   }
+  if (attempts_.empty()) GiveBack(attempts_);
 }
 
 void Overlay::StartShuffle(Instant now, Wishes& out) {

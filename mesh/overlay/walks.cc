@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mesh/base/check.h"
+#include "mesh/base/growth.h"
 
 namespace peermesh::overlay {
 
@@ -18,6 +19,7 @@ bool Walks::Remember(Instant now, std::uint64_t walk, const PeerId& from) {
     if (known.from == from) ++of_one;
   }
   if (of_one >= kMostWalksOfOne) return false;
+  MakeRoomForOne(walks_);
   walks_.push_back({.walk = walk, .from = from, .until = now + kWalkMemory});
   return true;
 }
