@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "mesh/base/check.h"
+#include "mesh/base/growth.h"
 
 namespace peermesh::overlay {
 
@@ -24,12 +26,22 @@ std::uint64_t PassiveView::KeyedHash(const PeerId& peer) const {
   return HashWord(hash);
 }
 
+std::size_t PassiveView::BucketOf(std::uint64_t hash) const {
+  return hash % (places_ / kWays) * kWays;
+}
+
+// The first one at this place or behind it.
+template <class Some>
+auto PassiveView::FromPlace(Some& entries, std::size_t place) {
+  return std::lower_bound(entries.begin(), entries.end(), place,
+                          [](const Entry& e, std::size_t p) { return e.place < p; });
+}
+
 const PassiveView::Entry* PassiveView::Find(const PeerId& peer) const {
-  if (entries_.empty()) return nullptr;
-  const std::size_t buckets = places_ / kWays;
-  const Entry* bucket = &entries_[KeyedHash(peer) % buckets * kWays];
-  for (const Entry* entry = bucket; entry != bucket + kWays; ++entry) {
-    if (entry->used && entry->peer == peer) return entry;
+  const std::size_t bucket = BucketOf(KeyedHash(peer));
+  for (auto at = FromPlace(entries_, bucket); at != entries_.end(); ++at) {
+    if (at->place >= bucket + kWays) break;
+    if (at->peer == peer) return &*at;
   }
   return nullptr;
 }
@@ -39,9 +51,8 @@ PassiveView::Entry* PassiveView::Find(const PeerId& peer) {
 }
 
 std::size_t PassiveView::HeardFrom(std::uint32_t source) const {
-  return static_cast<std::size_t>(
-      std::count_if(entries_.begin(), entries_.end(),
-                    [source](const Entry& e) { return e.used && e.source == source; }));
+  return static_cast<std::size_t>(std::count_if(
+      entries_.begin(), entries_.end(), [source](const Entry& e) { return e.source == source; }));
 }
 
 bool PassiveView::AddFirstHand(PeerId peer, Rng& rng) { return Add(peer, 0, {}, rng); }
@@ -57,44 +68,45 @@ bool PassiveView::Add(const PeerId& peer, std::uint32_t source, std::span<const 
     if (source == 0) known->source = 0;
     return false;
   }
-  entries_.resize(places_);
-  const std::size_t buckets = places_ / kWays;
   const std::uint64_t hash = KeyedHash(peer);
-  Entry* const bucket = &entries_[hash % buckets * kWays];
-  Entry* const end = bucket + kWays;
-  Entry* place = nullptr;
+  const std::size_t bucket = BucketOf(hash);
+  const auto begin = FromPlace(entries_, bucket), end = FromPlace(entries_, bucket + kWays);
+  auto old = end;  // whose place it takes
   if (source != 0 && HeardFrom(source) >= places_ / 2) {
-    place = std::find_if(bucket, end, [&](const Entry& e) { return e.used && e.source == source; });
-    if (place == end) return false;
-  } else {
-    place = std::find_if(bucket, end, [](const Entry& e) { return !e.used; });
-    if (place == end) {
-      place = std::find_if(bucket, end, [&](const Entry& e) {
-        return std::find(given.begin(), given.end(), e.peer) != given.end();
-      });
-    }
-    if (place == end) {
+    old = std::find_if(begin, end, [&](const Entry& e) { return e.source == source; });
+    if (old == end) return false;
+  } else if (end - begin == kWays) {
+    old = std::find_if(begin, end, [&](const Entry& e) {
+      return std::find(given.begin(), given.end(), e.peer) != given.end();
+    });
+    if (old == end) {
       // The places of a bucket are told apart by bits the choice of the bucket did not use up.
-      place = bucket + (hash >> 60) % kWays;
+      old = begin + static_cast<std::ptrdiff_t>((hash >> 60) % kWays);
       if (rng.Below(2) == 0) return false;
     }
   }
-  if (!place->used) ++size_;
-  *place = Entry{.peer = peer, .source = source, .tried = 0, .used = true};
+  if (old != end) {
+    *old = Entry{.peer = peer, .source = source, .tried = 0, .place = old->place};
+    return true;
+  }
+  std::size_t place = bucket;  // the first free one
+  for (auto at = begin; at != end && at->place == place; ++at) ++place;
+  MakeRoomForOne(entries_);
+  entries_.insert(
+      FromPlace(entries_, place),
+      Entry{.peer = peer, .source = source, .tried = 0, .place = static_cast<std::uint8_t>(place)});
   return true;
 }
 
 bool PassiveView::Remove(const PeerId& peer) {
-  Entry* const entry = Find(peer);
+  const Entry* const entry = Find(peer);
   if (entry == nullptr) return false;
-  PM_CHECK(size_ > 0);
-  --size_;
-  *entry = Entry{};
+  entries_.erase(entries_.begin() + (entry - entries_.data()));
   return true;
 }
 
 std::optional<PeerId> PassiveView::PickUntried(Rng& rng) {
-  const auto fresh = [this](const Entry& e) { return e.used && e.tried != round_; };
+  const auto fresh = [this](const Entry& e) { return e.tried != round_; };
   const auto count = std::count_if(entries_.begin(), entries_.end(), fresh);
   if (count == 0) return std::nullopt;
   std::uint64_t skip = rng.Below(static_cast<std::uint64_t>(count));
@@ -111,15 +123,13 @@ void PassiveView::MarkTried(const PeerId& peer) {
 }
 
 void PassiveView::Sample(std::size_t count, Rng& rng, std::vector<PeerId>& sample) const {
-  std::array<std::uint16_t, kMostPassive> used;
-  std::size_t left = 0;
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    if (entries_[i].used) used[left++] = static_cast<std::uint16_t>(i);
-  }
+  std::array<std::uint16_t, kMostPassive> undrawn;
+  std::size_t left = entries_.size();
+  std::iota(undrawn.begin(), undrawn.begin() + static_cast<std::ptrdiff_t>(left), std::uint16_t{0});
   while (count > 0 && left > 0) {
-    std::uint16_t& drawn = used[rng.Below(left)];
+    std::uint16_t& drawn = undrawn[rng.Below(left)];
     const PeerId& peer = entries_[drawn].peer;
-    drawn = used[--left];
+    drawn = undrawn[--left];
     if (std::find(sample.begin(), sample.end(), peer) != sample.end()) continue;
     sample.push_back(peer);
     --count;
@@ -128,31 +138,27 @@ void PassiveView::Sample(std::size_t count, Rng& rng, std::vector<PeerId>& sampl
 
 std::vector<PeerId> PassiveView::Ids() const {
   std::vector<PeerId> ids;
-  for (const Entry& entry : entries_) {
-    if (entry.used) ids.push_back(entry.peer);
-  }
+  ids.reserve(entries_.size());
+  for (const Entry& entry : entries_) ids.push_back(entry.peer);
   std::sort(ids.begin(), ids.end());
   return ids;
 }
 
 void PassiveView::CheckInvariants() const {
-  PM_CHECK(places_ % kWays == 0 && places_ < kMostPassive + kWays);
-  PM_CHECK(entries_.empty() || entries_.size() == places_);
-  PM_CHECK(size_ <= entries_.size());
-  std::size_t used = 0;
+  PM_CHECK(places_ % kWays == 0 && places_ <= kMostPassive);
+  PM_CHECK(entries_.size() <= places_);
+  std::size_t next = 0;
   for (const Entry& entry : entries_) {
-    if (!entry.used) continue;
-    ++used;
+    PM_CHECK(entry.place >= next && entry.place < places_);
+    next = std::size_t{entry.place} + 1;
     PM_CHECK(Find(entry.peer) == &entry);  // in its own bucket, and once
     PM_CHECK(entry.source == 0 || HeardFrom(entry.source) <= places_ / 2);
   }
-  PM_CHECK(used == size_);
 }
 
 void PassiveView::AddTo(Digest& digest) const {
-  digest.Add(key_[0]).Add(key_[1]).Add(size_).Add(round_);
+  digest.Add(key_[0]).Add(key_[1]).Add(entries_.size()).Add(round_);
   for (const Entry& entry : entries_) {
-    if (!entry.used) continue;
     digest.Add(entry.peer).Add(entry.source).Add(entry.tried);
   }
 }

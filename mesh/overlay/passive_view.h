@@ -16,7 +16,8 @@
 // mixer, no cipher: who could watch all places for long might learn their pattern, but nobody is
 // shown more than a few random entries at a time.
 //
-// Bounds: as many places as configured, rounded up to whole buckets; 40 bytes each.
+// Bounds: as many places as configured, rounded up to whole buckets; 40 bytes for each that is
+// taken.
 // Not thread-safe; owned by the node's turn.
 #ifndef PEERMESH_MESH_OVERLAY_PASSIVE_VIEW_H_
 #define PEERMESH_MESH_OVERLAY_PASSIVE_VIEW_H_
@@ -57,7 +58,7 @@ class PassiveView {
   // Appends up to `count` random entries that `sample` does not hold yet.
   void Sample(std::size_t count, Rng& rng, std::vector<PeerId>& sample) const;
 
-  std::size_t size() const { return size_; }
+  std::size_t size() const { return entries_.size(); }
   std::size_t places() const { return places_; }
   std::vector<PeerId> Ids() const;  // in order of id
 
@@ -70,18 +71,22 @@ class PassiveView {
     PeerId peer;
     std::uint32_t source = 0;  // keyed hash; 0: first hand
     std::uint16_t tried = 0;   // the round it was tried in
-    bool used = false;
+    std::uint8_t place = 0;    // of a bucket: kWays in a row
   };
+  static_assert(kMostPassive <= 256 && kMostPassive % kWays == 0, "a place fits a byte");
+  using Entries = std::vector<Entry>;
   std::uint64_t KeyedHash(const PeerId& peer) const;
   bool Add(const PeerId& peer, std::uint32_t source, std::span<const PeerId> given, Rng& rng);
   std::size_t HeardFrom(std::uint32_t source) const;
+  std::size_t BucketOf(std::uint64_t hash) const;  // its first place
+  template <class Some>
+  static auto FromPlace(Some& entries, std::size_t place);
   const Entry* Find(const PeerId& peer) const;
   Entry* Find(const PeerId& peer);
 
   std::array<std::uint64_t, 2> key_;
   const std::size_t places_;
-  std::vector<Entry> entries_;  // whole buckets: places_, or none before the first peer
-  std::size_t size_ = 0;        // entries in use
+  Entries entries_;  // in order of their places; free ones have none
   std::uint16_t round_ = 1;
 };
 
