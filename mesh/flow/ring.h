@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <memory>
 #include <type_traits>
@@ -122,7 +123,7 @@ class Ring {
     }
     const std::size_t erased = ring.size_ - kept;
     for (std::size_t at = kept; at < ring.size_; ++at) std::destroy_at(ring.Raw(at));
-    ring.size_ = kept;
+    ring.size_ = static_cast<std::uint32_t>(kept);
     while (ring.capacity_ > kSmall && ring.size_ <= ring.capacity_ / 4) {
       ring.Resize(ring.capacity_ / 2);
     }
@@ -135,6 +136,7 @@ class Ring {
   const_iterator end() const { return {this, size_}; }
 
  private:
+  static constexpr std::size_t kMost = std::size_t{1} << 31;
   static constexpr std::size_t kSmall = std::bit_floor(std::max<std::size_t>(1, kKept / sizeof(T)));
 
   T* Raw(std::size_t at) const { return array_ + ((first_ + at) & (capacity_ - 1)); }
@@ -142,9 +144,9 @@ class Ring {
     PM_CHECK(at < size_);
     return Raw(at);
   }
-  std::size_t Larger() const { return std::max<std::size_t>(1, 2 * capacity_); }
+  std::size_t Larger() const { return std::max<std::size_t>(1, std::size_t{2} * capacity_); }
   void Resize(std::size_t capacity) {
-    PM_CHECK(std::has_single_bit(capacity) && capacity >= size_);
+    PM_CHECK(std::has_single_bit(capacity) && capacity >= size_ && capacity <= kMost);
     T* const fresh = std::allocator<T>().allocate(capacity);
     for (std::size_t at = 0; at < size_; ++at) {
       std::construct_at(fresh + at, std::move(*Raw(at)));
@@ -152,7 +154,7 @@ class Ring {
     }
     Release();
     array_ = fresh;
-    capacity_ = capacity;
+    capacity_ = static_cast<std::uint32_t>(capacity);
   }
   void Release() {
     if (array_ != nullptr) std::allocator<T>().deallocate(array_, capacity_);
@@ -167,9 +169,10 @@ class Ring {
   }
 
   T* array_ = nullptr;
-  std::size_t capacity_ = 0;  // 0 or a power of two
-  std::size_t first_ = 0;     // place of the oldest
-  std::size_t size_ = 0;
+  // 32 bits, because a link has three rings and most are empty.
+  std::uint32_t capacity_ = 0;  // 0 or a power of two
+  std::uint32_t first_ = 0;     // place of the oldest
+  std::uint32_t size_ = 0;
 };
 
 }  // namespace peermesh::flow
