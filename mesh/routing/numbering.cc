@@ -1,6 +1,7 @@
 #include "mesh/routing/numbering.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "mesh/base/check.h"
 #include "mesh/base/digest.h"
@@ -26,10 +27,11 @@ void Receipts::Origin::Set(std::uint32_t channel, std::uint64_t next) {
 }
 
 bool Receipts::Begin(PeerId origin, std::uint64_t epoch) {
-  const auto [it, fresh] = origins_.try_emplace(origin);
-  if (!fresh && it->second.epoch == epoch) return true;
-  it->second = Origin{};
-  it->second.epoch = epoch;
+  const auto known = origins_.find(origin);
+  if (known != origins_.end() && known->second.epoch == epoch) return true;
+  Origin fresh;
+  fresh.epoch = epoch;
+  origins_[origin] = std::move(fresh);
   return false;
 }
 
@@ -75,9 +77,9 @@ std::uint64_t Receipts::Digest() const {
 }
 
 void Baselines::Begin(PeerId receiver, std::uint64_t epoch, const ChannelNumbers& now) {
-  const auto [it, fresh] = receivers_.try_emplace(receiver);
-  if (!fresh && it->second.epoch == epoch) return;
-  it->second = {epoch, now};
+  const auto known = receivers_.find(receiver);
+  if (known != receivers_.end() && known->second.epoch == epoch) return;
+  receivers_[receiver] = {epoch, now};
 }
 
 const ChannelNumbers& Baselines::Of(PeerId receiver) const {

@@ -20,7 +20,6 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -28,6 +27,7 @@
 #include "mesh/base/check.h"
 #include "mesh/base/id.h"
 #include "mesh/base/limits.h"
+#include "mesh/base/sorted_map.h"
 
 namespace peermesh::routing {
 
@@ -157,7 +157,7 @@ class Receipts {
 
  private:
   Origin& Find(PeerId origin);
-  std::map<PeerId, Origin> origins_;
+  SortedMap<PeerId, Origin> origins_;
 };
 
 // Where our account with each receiver began.
@@ -165,7 +165,7 @@ class Baselines {
  public:
   // A link to this process of `receiver` came up. The first one begins the account at `now`.
   void Begin(PeerId receiver, std::uint64_t epoch, const ChannelNumbers& now);
-  // Begin was called.
+  // Begin was called. Good until another receiver comes or goes.
   const ChannelNumbers& Of(PeerId receiver) const;
   void Forget(PeerId receiver) { receivers_.erase(receiver); }
   std::size_t size() const { return receivers_.size(); }
@@ -175,7 +175,7 @@ class Baselines {
     std::uint64_t epoch = 0;
     ChannelNumbers from;
   };
-  std::map<PeerId, Receiver> receivers_;
+  SortedMap<PeerId, Receiver> receivers_;
 };
 
 }  // namespace peermesh::routing
