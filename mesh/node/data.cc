@@ -200,8 +200,8 @@ void Node::Impl::PayOwed(Instant now, Peer& peer) {
       owed -= part;
     }
   };
-  pay(peer.message_rate, limits_.peer_messages, peer.owed_messages);
-  pay(peer.byte_rate, limits_.peer_bytes, peer.owed_bytes);
+  pay(peer.message_rate, config_.limits.peer_messages, peer.owed_messages);
+  pay(peer.byte_rate, config_.limits.peer_bytes, peer.owed_bytes);
   queues_wake_.moved |= peer.grant_at != before;
 }
 

@@ -4,6 +4,7 @@
 // answers the overlays of others, and one that does not sends straight to whom it has a link to.
 #include <algorithm>
 
+#include "mesh/base/growth.h"
 #include "mesh/node/node_impl.h"
 
 namespace peermesh::node {
@@ -138,7 +139,7 @@ void Node::Impl::Apply(Instant now, overlay::Wishes& wishes, Effects& out) {
       }
     }
   }
-  wishes.clear();
+  GiveBack(wishes);  // they come seldom
   Apply(now, large_.broadcast_wishes, out);
 }
 

@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "mesh/base/digest.h"
+#include "mesh/base/growth.h"
 #include "mesh/node/node_impl.h"
 
 namespace peermesh::node {
@@ -60,8 +61,7 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
                rng.Fork("overlay")),
       trees_(config_.self,
              {.eager_parents = config_.shape.eager_parents, .announce = kAnnounceAfter},
-             rng.Fork("broadcast")),
-      limits_(config_.limits) {
+             rng.Fork("broadcast")) {
   for (const std::string& seed : config_.seeds) book_.AddSeed(now, seed);
   for (const PeerRecord& record : config_.remembered) {
     if (record.id == config_.self) continue;
@@ -70,6 +70,8 @@ Node::Impl::Impl(Config config, Rng rng, Instant now)
     book_.Learn(now, record.id, shared.addresses());
     quorum_.Describe(now, shared);
   }
+  GiveBack(config_.seeds);
+  GiveBack(config_.remembered);
   own_incarnation_ = large_.statement_number = config_.epoch;
   members_.SetSelf(own_incarnation_);
   slow_wake_ = now;

@@ -22,6 +22,7 @@
 #include "mesh/base/check.h"
 #include "mesh/base/flat_map.h"
 #include "mesh/base/rng.h"
+#include "mesh/base/sorted_map.h"
 #include "mesh/broadcast/broadcast.h"
 #include "mesh/discovery/address_book.h"
 #include "mesh/membership/local_health.h"
@@ -238,8 +239,8 @@ class Node::Impl {
   void PingAnswered(Instant now, const Link& link, const Heartbeat& answer, Effects& out);
   void ResolvePings(Instant now, Effects& out);
 
-  // Constant after construction.
-  const Config config_;
+  // Constant after construction, but for the limits. Seeds and remembered records are not kept.
+  Config config_;
   const Instant started_;
 
   // Components, which do not know each other.
@@ -256,15 +257,14 @@ class Node::Impl {
   membership::LocalHealth health_;
 
   // State.
-  Limits limits_;
   FlatMap<LinkId, Link> links_;
   FlatMap<PeerId, Peer> peers_;  // those with a link
   std::map<SessionId, Session> sessions_;
   std::map<PrincipalId, Principal> principals_;
   membership::RecordRef own_record_;
   std::map<DialId, PeerId> dialled_;  // dials to known peers under way
-  std::map<PeerId, Reported> reported_;
-  std::array<std::uint32_t, kChannels> interested_{};  // living peers with interest in each channel
+  SortedMap<PeerId, Reported> reported_;
+  std::array<std::uint16_t, kChannels> interested_{};  // living peers with interest in each channel
   std::set<PeerId> out_of_touch_;                      // known to live, or just lost: not reached
   flow::Ring<Publish> held_;
   flow::Ring<PendingSubscribe> subscribes_;

@@ -92,18 +92,18 @@ void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
 void Node::Impl::On(Instant now, const Reconfigured& fresh, Effects& out) {
   PM_CHECK(fresh.seeds.size() <= kMaxSeeds);
   book_.SetSeeds(now, fresh.seeds);
-  const Limits before = std::exchange(limits_, fresh.limits);
+  const Limits before = std::exchange(config_.limits, fresh.limits);
   const auto refill = [](limits::Gcra& bucket, const limits::Rate& old, const limits::Rate& rate) {
     if (old != rate) bucket = limits::Gcra();
   };
   for (auto& [id, principal] : principals_) {
-    refill(principal.messages, before.application_messages, limits_.application_messages);
-    refill(principal.bytes, before.application_bytes, limits_.application_bytes);
-    refill(principal.subscribes, before.subscribes, limits_.subscribes);
+    refill(principal.messages, before.application_messages, config_.limits.application_messages);
+    refill(principal.bytes, before.application_bytes, config_.limits.application_bytes);
+    refill(principal.subscribes, before.subscribes, config_.limits.subscribes);
   }
   for (auto& [id, peer] : peers_) {
-    refill(peer.message_rate, before.peer_messages, limits_.peer_messages);
-    refill(peer.byte_rate, before.peer_bytes, limits_.peer_bytes);
+    refill(peer.message_rate, before.peer_messages, config_.limits.peer_messages);
+    refill(peer.byte_rate, before.peer_bytes, config_.limits.peer_bytes);
     if (peer.grant_at == kNever) continue;
     PayOwed(now, peer);
     MaybeGrant(now, peer, out);
@@ -145,12 +145,12 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
   }
   book_.Learn(now, id, record.addresses());
   overlay_.Learn(now, id);
-  if (quiet || large_.partial) {
-    large_.quiet.insert(id);
+  Reported& reported = reported_[id];
+  reported.quiet = quiet || large_.partial;
+  if (reported.quiet) {
     ApplyVerdicts(now, out);
     return;
   }
-  large_.quiet.erase(id);
   out.push_back(Persist{record});
   // News travels once over every link; who knows it already stops it.
   if (!large_.on || from == id || now - started_ >= kNewcomer)
@@ -246,7 +246,6 @@ void Node::Impl::ReportMembers(Instant now, Effects& out) {
       quorum_.Forget(row.id);
       // Who lives had to make room for others: what it publishes is still taken.
       if (!membership::IsLiving(row.state)) trees_.Forget(row.id, row.epoch);
-      large_.quiet.erase(row.id);
       overlay_.Forget(now, row.id, large_.overlay_wishes);
       reported_.erase(row.id);
       out.push_back(Forget{row.id});
@@ -282,7 +281,12 @@ void Node::Impl::Count(const membership::PeerView& view, bool removed) {
   std::uint64_t& counted = reported_[view.id].channels;
   for (std::uint64_t changed = counted ^ channels; changed != 0; changed &= changed - 1) {
     const auto channel = static_cast<std::size_t>(std::countr_zero(changed));
-    interested_[channel] += (channels >> channel & 1) != 0 ? 1 : -1;
+    static_assert(kMaxPeers <= UINT16_MAX, "counts fit");
+    if ((channels >> channel & 1) != 0) {
+      ++interested_[channel];
+    } else {
+      --interested_[channel];
+    }
   }
   counted = channels;
   const bool lost_touch = view.state == membership::State::kSuspect && !peers_.contains(view.id);

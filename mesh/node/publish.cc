@@ -54,10 +54,11 @@ bool Node::Impl::Refuse(Instant now, const Publish& publish, Effects& out) {
     Principal& principal = principals_.at(session->second.principal);
     const auto messages = static_cast<std::int64_t>(publish.batch->rows.size());
     const auto bytes = static_cast<std::int64_t>(publish.batch->bytes);
-    auto until = principal.messages.RefusedUntil(limits_.application_messages, messages, now);
+    auto until =
+        principal.messages.RefusedUntil(config_.limits.application_messages, messages, now);
     answer.limit = "application_messages";
     if (!until) {
-      until = principal.bytes.TryTake(limits_.application_bytes, bytes, now);
+      until = principal.bytes.TryTake(config_.limits.application_bytes, bytes, now);
       answer.limit = "application_bytes";
     }
     if (until) {
@@ -67,7 +68,8 @@ bool Node::Impl::Refuse(Instant now, const Publish& publish, Effects& out) {
       out.push_back(std::move(answer));
       return true;
     }
-    const auto taken = principal.messages.TryTake(limits_.application_messages, messages, now);
+    const auto taken =
+        principal.messages.TryTake(config_.limits.application_messages, messages, now);
     PM_CHECK(!taken);
     return false;
   }
@@ -193,7 +195,7 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
   stats_.published_bytes += batch.bytes;
   answer.interested_peers = static_cast<std::uint32_t>(interested.size());
   // Of a broadcast: as many as one channel has.
-  std::uint32_t hears = 0;
+  std::uint16_t hears = 0;
   for (; broadcast_channels != 0; broadcast_channels &= broadcast_channels - 1) {
     hears = std::max(hears,
                      interested_[static_cast<std::size_t>(std::countr_zero(broadcast_channels))]);

@@ -9,6 +9,7 @@
 // account. The other way round the origin waits: what it publishes when the mesh became small again
 // goes straight, and only when its last broadcast must have arrived (straight_from).
 #include <algorithm>
+#include <memory>
 
 #include "mesh/node/node_impl.h"
 
@@ -17,7 +18,7 @@ namespace peermesh::node {
 // Appends the stretch to the piece being built.
 void Node::Impl::BroadcastStretch(const flow::Delivery& like) {
   if (!large_.piece) {
-    large_.piece.emplace();
+    large_.piece = std::make_unique<broadcast::Piece>();
     large_.piece->stream = {config_.self, config_.epoch, like.channel};
     large_.piece->after = large_.broadcast_next.next(like.channel);
     large_.piece->first = stretch_.front().sequence;

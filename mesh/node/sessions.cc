@@ -115,7 +115,7 @@ void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
     // An empty one costs as much as one: it too waits for confirmations.
     const auto cost =
         std::max<std::int64_t>(1, static_cast<std::int64_t>(subscribe.subscriptions.size()));
-    if (const auto until = principal.subscribes.TryTake(limits_.subscribes, cost, now)) {
+    if (const auto until = principal.subscribes.TryTake(config_.limits.subscribes, cost, now)) {
       answer.refusal = Refusal::kRateLimited;
       answer.limit = "subscribes";
       answer.retry_after = *until == kNever ? Duration::max() : *until - now;

@@ -74,9 +74,9 @@ struct Link {
   bool staging = false;          // it is under way, or was asked for
   bool told = false;             // a whole snapshot came over this link
   // Their member table.
+  bool record_withheld = false;   // ours: they most likely have it
   int table_differs = 0;          // so many heartbeats in a row
   std::uint64_t their_table = 0;  // its hash, as last told
-  bool record_withheld = false;   // ours: they most likely have it
 };
 
 // The other side has not said for a while that it heard us.
@@ -153,9 +153,10 @@ class Few {
   std::vector<T> ids_;
 };
 
-// What was last said of a row, and counted of it.
+// What was last said of a row, to whom, and counted of it.
 struct Reported {
   membership::State state = membership::State::kSuspect;
+  bool quiet = false;  // we have not passed on its latest record: in a large mesh
   std::uint64_t channels = 0;
 };
 
@@ -172,7 +173,6 @@ struct Large {
   bool loud = true;
   std::uint64_t published = 0;  // our last loud record's incarnation
   std::vector<std::uint64_t> published_observers;
-  std::set<PeerId> quiet;  // whose latest record we have not passed on
   flow::Ring<std::tuple<PeerId, PeerId, std::uint64_t>> about_strangers;  // statements passed on
   std::uint64_t statement_number = 0;
   bool farewell_due = false;               // our word that we leave is being signed
@@ -187,7 +187,7 @@ struct Large {
   std::vector<Publish> publishes;
   std::vector<PingAsked> pings;
   // This turn.
-  std::optional<broadcast::Piece> piece;  // being built
+  std::unique_ptr<broadcast::Piece> piece;  // being built; null between turns
   overlay::Wishes overlay_wishes;
   broadcast::Wishes broadcast_wishes;
 };

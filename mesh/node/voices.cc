@@ -4,6 +4,7 @@
 // signed statement; enough of them are a verdict (membership/quorum.h). Whoever hears that it is
 // said to be gone itself says a larger incarnation.
 #include <algorithm>
+#include <utility>
 
 #include "mesh/node/node_impl.h"
 
@@ -98,7 +99,8 @@ bool Node::Impl::IsFirst(const membership::Statement& statement) {
 
 // Voices count by the observers that the subject's latest record names: it goes before them.
 void Node::Impl::PassOn(PeerId subject) {
-  if (large_.quiet.erase(subject) == 0) return;
+  const auto reported = reported_.find(subject);
+  if (reported == reported_.end() || !std::exchange(reported->second.quiet, false)) return;
   const membership::Row* row = members_.Find(subject);
   if (row != nullptr && row->record) Broadcast(PeerRecords{{row->record}});
 }
