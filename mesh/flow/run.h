@@ -34,6 +34,9 @@ struct Run {
   // The receiver should expect `first` next: whatever it has not seen of earlier numbers is
   // missing.
   bool mark = false;
+  // Numbers below this one were broadcast lately and come first, should the receiver still wait for
+  // them. 0: none were. At most the number of the first item.
+  std::uint64_t behind = 0;
   std::int64_t publish_time_us = 0;  // unix microseconds
   BatchRef batch;                    // null when there are no items
   std::vector<Item> items;
@@ -47,6 +50,7 @@ struct Run {
   bool IsWellFormed() const {
     if (channel >= kChannels || first == 0 || next < first || lost > next - first) return false;
     std::uint64_t expected = first + lost;
+    if (behind > (items.empty() ? next : items.front().sequence)) return false;
     for (const Item& item : items) {
       if (batch == nullptr || item.row >= batch->rows.size()) return false;
       if (item.sequence < expected || item.sequence >= next) return false;

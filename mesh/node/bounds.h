@@ -7,6 +7,7 @@
 
 #include "mesh/base/limits.h"
 #include "mesh/base/time.h"
+#include "mesh/broadcast/broadcast.h"
 #include "mesh/membership/quorum.h"
 
 namespace peermesh::node {
@@ -80,6 +81,8 @@ static_assert(kStatementsPerFrame * 200 <= kMaxControlFrameBytes);
 // account comes with the next heartbeat at the latest.
 inline constexpr Duration kWaitForStraight = kHeartbeat + std::chrono::milliseconds(500);
 inline constexpr std::size_t kMaxWaitingStreams = 1024;  // guess: origins that switch at one time
+// What waits the other way round: what the trees themselves may hold.
+inline constexpr std::uint64_t kMaxAsideBytes = broadcast::kMaxHeldBytes;
 // A heartbeat that was not answered so long after it was sent is late. In good order the newest
 // answered one is two to four seconds old when the next goes out.
 inline constexpr Duration kAnswerTime = 2 * kHeartbeat + kHeartbeat / 2;

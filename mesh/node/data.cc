@@ -164,8 +164,13 @@ void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out
     PM_CHECK(run.IsWellFormed());
     messages += run.items.size();
     for (const flow::Item& item : run.items) bytes += run.batch->rows[item.row].record_length;
-    ReceiveRun(now, link, run, fed, out);
+    const std::uint64_t channel_bit = std::uint64_t{1} << run.channel;
+    const bool seen = (link.channels_seen & channel_bit) != 0;
+    link.channels_seen |= channel_bit;
+    const broadcast::Stream stream{from, link.epoch, run.channel};
+    if (!PutAside(now, stream, run, seen, out)) ReceiveRun(now, stream, run, seen, fed, out);
   }
+  if (large_.aside_bytes > kMaxAsideBytes) TakeAside(now, {}, out);
   stats_.received_messages += messages;
   stats_.received_bytes += bytes;
   peer.owed_messages += messages;
@@ -205,23 +210,19 @@ void Node::Impl::PayOwed(Instant now, Peer& peer) {
   queues_wake_.moved |= peer.grant_at != before;
 }
 
-void Node::Impl::ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector<SessionId>& fed,
-                            Effects& out) {
-  const PeerId origin = link.peer;
-  const broadcast::Stream stream{origin, link.epoch, run.channel};
-  const std::uint64_t channel_bit = std::uint64_t{1} << run.channel;
+void Node::Impl::ReceiveRun(Instant now, const broadcast::Stream& stream, flow::Run& run,
+                            bool seen, std::vector<SessionId>& fed, Effects& out) {
+  const PeerId origin = stream.origin;
   if (const auto hole = receipts_.Expect(origin, run.channel, run.first)) {
     // Before the first word on this channel a link was lost; after it there is no excuse.
-    const bool seen = (link.channels_seen & channel_bit) != 0;
     AnnounceGap(now, stream, *hole, seen ? LossReason::kMissing : LossReason::kLinkLost, out);
   }
-  link.channels_seen |= channel_bit;
   if (const auto lost = receipts_.Lose(origin, run.channel, run.first, run.first + run.lost)) {
     AnnounceGap(now, stream, *lost, run.lost_reason, out);
   }
   flow::Delivery like;
   like.origin = origin;
-  like.epoch = link.epoch;
+  like.epoch = stream.epoch;
   like.channel = run.channel;
   like.publish_time_us = run.publish_time_us;
   like.batch = run.batch;

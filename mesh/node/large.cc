@@ -57,7 +57,6 @@ bool Node::Impl::MakeRoomFor(PeerId peer) {
 
 void Node::Impl::BecomeLarge(Instant now) {
   large_.on = true;
-  if (std::exchange(large_.straight_from, kNever) != kNever) pressure_eased_ = true;
   members_.SetLarge(now, true);
   book_.SetLarge(now, true);
   large_.loud = true;
@@ -74,11 +73,6 @@ void Node::Impl::BecomeLarge(Instant now) {
 
 void Node::Impl::BecomeSmall(Instant now) {
   large_.on = false;
-  // What goes straight is there at once; what went by trees has arrived, or is announced as
-  // missing, when it can no longer be held back.
-  if (const Instant arrived = large_.broadcast_at + trees_.HoldBack(); arrived > now) {
-    large_.straight_from = arrived;
-  }
   members_.SetLarge(now, false);
   book_.SetLarge(now, false);
   large_.record_at = now;
@@ -196,10 +190,7 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
     }
   }
   if (!large_.waiting.empty()) DeliverWaiting(now, false);
-  if (large_.straight_from <= now) {
-    large_.straight_from = kNever;
-    pressure_eased_ = true;
-  }
+  if (!large_.aside.empty()) TakeAside(now, {}, out);
   if (QueuesWake() > now) return;
   std::vector<LinkId> surplus;
   for (auto& [id, peer] : peers_) {
@@ -220,9 +211,10 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
 // Of what is not looked for link by link.
 Instant Node::Impl::LargeDeadline() const {
   Instant next = std::min({overlay_.NextWake(), trees_.NextWake(), quorum_.NextWake(),
-                           large_.record_at, large_.straight_from});
+                           large_.record_at});
   for (const auto& [peer, until] : large_.borrowed) next = std::min(next, until);
   for (const auto& [stream, waiting] : large_.waiting) next = std::min(next, waiting.until);
+  for (const auto& [stream, aside] : large_.aside) next = std::min(next, aside.until);
   return next;
 }
 

@@ -131,6 +131,7 @@ void Node::Impl::ReplaceProcess(Instant now, const Link& fresh, Effects& out) {
     out.push_back(Close{old});
     ++stats_.links_down;
   }
+  TakeAside(now, fresh.peer, out);
   ForgetPeer(fresh.peer);
   members_.ForgetBeliefsOf(now, fresh.peer);
   overlay_.Unlinked(now, fresh.peer, overlay::Loss::kInOrder, large_.overlay_wishes);
@@ -266,6 +267,7 @@ void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, bool in_order
     book_.Lost(now, id);
   }
   DeliverWaiting(now, true);
+  TakeAside(now, id, out);
 }
 
 // --- Heartbeats and the control lane -------------------------------------------------------------

@@ -312,6 +312,12 @@ void Node::Impl::CheckInvariants() const {
   PM_CHECK(links == links_.size());
   for (const PeerId& neighbor : overlay_.Active()) PM_CHECK(peers_.contains(neighbor));
   PM_CHECK(large_.waiting.size() <= kMaxWaitingStreams);
+  std::uint64_t aside_bytes = 0;
+  for (const auto& [stream, aside] : large_.aside) {
+    PM_CHECK(!aside.runs.empty() && peers_.contains(stream.origin));
+    for (const RunAside& one : aside.runs) aside_bytes += one.run.bytes();
+  }
+  PM_CHECK(aside_bytes == large_.aside_bytes && aside_bytes <= kMaxAsideBytes + kMaxPublishBytes);
   for (const auto& [id, link] : links_) {
     PM_CHECK(peers_.contains(link.peer));
     PM_CHECK(link.control.size() <= kMaxControlQueue);

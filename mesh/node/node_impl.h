@@ -1,16 +1,5 @@
 // The state of a node and the methods that change it. Private to mesh/node; split over files by
-// subject:
-//   node.cc      facts and time in, the order of things in a turn, invariants, digest
-//   links.cc     links up and down, replacement without a break, heartbeats, the control lane
-//   data.cc      the data lane: runs out and in, marks, grants
-//   control.cc   control frames: interest, records, beliefs, goodbyes
-//   peers.cc     dialling, records, membership changes, drain
-//   publish.cc   from a batch to queues: matching, numbering, holding back
-//   sessions.cc  applications: subscriptions, delivery, gaps
-//   ping.cc      pings, and what is known of one peer
-//   watch.cc     whether those with a link are heard, silent or late
-//   large.cc     beyond the full mesh: when, the overlay, surplus links; borrow.cc: those for one
-//   relay.cc     broadcasts; voices.cc: who says who is gone; tables.cc: member tables compared
+// subject, as told below.
 #ifndef PEERMESH_MESH_NODE_NODE_IMPL_H_
 #define PEERMESH_MESH_NODE_NODE_IMPL_H_
 
@@ -56,7 +45,7 @@ class Node::Impl {
   std::uint64_t Digest() const;
 
  private:
-  // node.cc
+  // node.cc: facts and time in, the order of things in a turn, invariants, digest
   void Dispatch(Instant now, Input& input, Effects& out);
   void Finish(Instant now, Effects& out);
   void NoteOwnPause(Instant now);
@@ -66,7 +55,7 @@ class Node::Impl {
   Instant QueuesWake() const;
   void Weigh(Instant now, flow::Pressure& queue, std::uint64_t bytes, Duration block);
 
-  // links.cc
+  // links.cc: up and down, replacement without a break, heartbeats, the control lane
   void On(Instant now, LinkUp& up, Effects& out);
   void On(Instant now, const LinkDown& down, Effects& out);
   void On(Instant now, DataIn& in, Effects& out);
@@ -92,19 +81,19 @@ class Node::Impl {
   void Misbehaved(Instant now, LinkId link, Effects& out);
   Link* FindLink(LinkId id);
 
-  // data.cc
+  // data.cc: runs out and in, marks, grants
   void FlushData(Instant now, Peer& peer, Effects& out);
   void SendEnd(Peer& peer, Effects& out);
   void AddMarks(Peer& peer, Link& link, DataFrame& frame);
   void Receive(Instant now, Link& link, DataFrame& frame, Effects& out);
-  void ReceiveRun(Instant now, Link& link, flow::Run& run, std::vector<SessionId>& fed,
-                  Effects& out);
+  void ReceiveRun(Instant now, const broadcast::Stream& stream, flow::Run& run, bool seen,
+                  std::vector<SessionId>& fed, Effects& out);
   void PayOwed(Instant now, Peer& peer);
   void MaybeGrant(Instant now, Peer& peer, Effects& out);
   bool MayRead(const Peer& peer, const Link& link) const;
   void Overflow(Peer& peer, Effects& out);
 
-  // control.cc
+  // control.cc: interest, records, beliefs, goodbyes
   void On(Instant now, ControlIn& in, Effects& out);
   void OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out);
   void OnFrame(Instant now, Link& link, InterestSnapshot& frame, Effects& out);
@@ -121,7 +110,7 @@ class Node::Impl {
   void AskForSnapshot(Link& link, Effects& out);
   void AnnounceInterest();
 
-  // peers.cc
+  // peers.cc: dialling, records, membership changes, drain
   void On(Instant now, const DialFailed& failed, Effects& out);
   void On(Instant now, RecordSigned& own, Effects& out);
   void On(Instant now, const CredentialsRenewed& renewed, Effects& out);
@@ -138,19 +127,19 @@ class Node::Impl {
   void ReportMembers(Instant now, Effects& out);
   void Count(const membership::PeerView& row, bool removed);
 
-  // publish.cc
+  // publish.cc: from a batch to queues: matching, numbering, holding back
   void On(Instant now, Publish& publish, Effects& out);
   bool Refuse(Instant now, const Publish& publish, Effects& out);
   bool MustHold(const Publish& publish);
   bool Wanted(const Batch& batch, PeerId target);
   void Admit(Instant now, const Publish& publish, Effects& out);
-  void BuildRemote(const flow::Delivery& like);
+  void BuildRemote(Instant now, const flow::Delivery& like);
   void QueueBuilt(Instant now, std::set<PeerId>& interested);
   void RetryHeld(Instant now, Effects& out);
   void Route(std::string_view subject, const std::optional<PeerId>& target);
   Refusal ResolveTarget(const Publish& publish, std::optional<PeerId>& target) const;
 
-  // sessions.cc
+  // sessions.cc: applications: subscriptions, delivery, gaps
   void On(Instant now, const SessionOpened& opened, Effects& out);
   void On(Instant now, const SessionClosed& closed, Effects& out);
   void On(Instant now, Subscribe& subscribe, Effects& out);
@@ -173,7 +162,7 @@ class Node::Impl {
   void QueueLocal(Instant now, SessionId id, flow::Delivery delivery);
   void FlushBuilt(Instant now);
 
-  // large.cc
+  // large.cc: beyond the full mesh: when, the overlay, surplus links; borrow.cc: those for one
   void ReviewSize(Instant now, Effects& out);
   bool MakeRoomFor(PeerId peer);
   void BecomeLarge(Instant now);
@@ -193,7 +182,7 @@ class Node::Impl {
   void RetryWaiting(Instant now, Effects& out);
   void TellBelief(PeerId about, std::optional<PeerId> except = std::nullopt);
 
-  // relay.cc
+  // relay.cc: broadcasts
   void On(Instant now, PieceSigned& signed_piece, Effects& out);
   void OnFrame(Instant now, Link& link, broadcast::Message& frame, Effects& out);
   void BroadcastStretch(const flow::Delivery& like);
@@ -203,11 +192,18 @@ class Node::Impl {
   void QueuePiece(Instant now, const broadcast::Push& push);
   void TakeRelayed(Peer& peer, std::uint64_t budget, DataFrame& frame);
   void OverflowRelay(Instant now, Peer& peer, Effects& out);
-  bool WaitsForStraight(const broadcast::Deliver& deliver) const;
   void DeliverPiece(Instant now, const broadcast::Deliver& deliver);
+
+  // order.cc: of what goes straight and what is broadcast
+  std::uint64_t Behind(Instant now, std::uint32_t channel) const;
+  bool PutAside(Instant now, const broadcast::Stream& stream, flow::Run& run, bool seen,
+                Effects& out);
+  void TakeAside(Instant now, std::optional<PeerId> gone, Effects& out);
+  bool WaitsForBroadcast(const broadcast::Stream& stream, std::uint64_t behind) const;
+  bool WaitsForStraight(const broadcast::Deliver& deliver) const;
   void DeliverWaiting(Instant now, bool all_due);
 
-  // watch.cc
+  // watch.cc: whether those with a link are heard, silent or late
   void OnFrame(Instant now, Link& link, PeerStates& frame, Effects& out);
   void HeardFrom(Instant now, Link& link, Effects& out);
   Duration Patience(Duration silence) const;
@@ -215,7 +211,7 @@ class Node::Impl {
   void Watch(Instant now, const Link& link, Effects& out);
   void LoseTogether(Instant now, Effects& out);
 
-  // voices.cc
+  // voices.cc: who says who is gone
   void On(Instant now, StatementSigned& own, Effects& out);
   void OnFrame(Instant now, Link& link, Statements& frame, Effects& out);
   void Accuse(PeerId subject, membership::StateReason why, Effects& out);
@@ -225,7 +221,7 @@ class Node::Impl {
   void PassOn(PeerId subject);
   void ApplyVerdicts(Instant now, Effects& out);
 
-  // tables.cc
+  // tables.cc: member tables compared
   void CompareTables(Link& link, const Heartbeat& frame);
   bool SameTable(const Link& link) const;
   void SendTableHashes(Link& link);
@@ -234,7 +230,7 @@ class Node::Impl {
   void OnFrame(Instant now, Link& link, RecordsWanted& frame, Effects& out);
   bool SendEvidence(Link& link, PeerId about);
 
-  // ping.cc
+  // ping.cc: pings, and what is known of one peer
   void On(Instant now, const PingAsked& ping, Effects& out);
   void PingAnswered(Instant now, const Link& link, const Heartbeat& answer, Effects& out);
   void ResolvePings(Instant now, Effects& out);

@@ -107,7 +107,6 @@ void Node::Impl::Route(std::string_view subject, const std::optional<PeerId>& ta
 
 // True if some queue this batch would go to holds its publishers back.
 bool Node::Impl::MustHold(const Publish& publish) {
-  if (large_.straight_from != kNever && publish.target.empty()) return true;
   bool any_holding = false;
   bool relays_holding = false;
   for (const auto& [id, peer] : peers_) {
@@ -185,7 +184,7 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
       large_.broadcast_at = now;
       broadcast_channels |= std::uint64_t{1} << channel;
     } else {
-      BuildRemote(like);
+      BuildRemote(now, like);
       large_.straight_next.Set(channel, stretch_.back().sequence + 1);
     }
   }
@@ -208,7 +207,7 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
 }
 
 // Appends the stretch to the runs of those that matched_ names.
-void Node::Impl::BuildRemote(const flow::Delivery& like) {
+void Node::Impl::BuildRemote(Instant now, const flow::Delivery& like) {
   for (const auto& remote : matched_.remote) {
     Peer& peer = peers_.at(remote.peer);
     const auto [it, fresh] = runs_.try_emplace(remote.peer);
@@ -216,6 +215,7 @@ void Node::Impl::BuildRemote(const flow::Delivery& like) {
     if (fresh) {
       run.channel = like.channel;
       run.first = peer.accounted.next(like.channel);
+      run.behind = Behind(now, like.channel);
       run.publish_time_us = like.publish_time_us;
       run.batch = like.batch;
     }

@@ -3,11 +3,6 @@
 // A publish becomes one piece for each of its channels. Pieces have queues of their own beside
 // those of messages that go straight: a slow neighbour loses its place in the tree, not messages,
 // because what did not fit is announced to it and sent when it asks.
-//
-// Messages that went straight and broadcasts share their numbers. A piece tells which numbers
-// before it were not broadcast (`after`); a receiver with a link to the origin waits for their
-// account. The other way round the origin waits: what it publishes when the mesh became small again
-// goes straight, and only when its last broadcast must have arrived (straight_from).
 #include <algorithm>
 #include <memory>
 
@@ -110,6 +105,7 @@ void Node::Impl::Apply(Instant now, broadcast::Wishes& wishes, Effects& out) {
   }
   wishes.clear();
   stats_.broadcast = trees_.stats();
+  if (!large_.aside.empty()) TakeAside(now, {}, out);
 }
 
 void Node::Impl::QueuePiece(Instant now, const broadcast::Push& push) {
@@ -140,37 +136,6 @@ void Node::Impl::OverflowRelay(Instant now, Peer& peer, Effects& out) {
   Apply(now, large_.broadcast_wishes, out);
 }
 
-// Messages before this piece may still be on their way over the origin's own link.
-bool Node::Impl::WaitsForStraight(const broadcast::Deliver& deliver) const {
-  const broadcast::Piece& piece = *deliver.piece;
-  if (large_.waiting.contains(piece.stream)) return true;  // in order
-  if (piece.after == piece.first || deliver.first > piece.first) return false;
-  const auto origin = peers_.find(piece.stream.origin);
-  if (origin == peers_.end()) return false;
-  return links_.at(origin->second.winner).epoch == piece.stream.epoch &&
-         receipts_.Next(piece.stream.origin, piece.stream.channel) < piece.first;
-}
-
-// Those whose account has come, whose origin is gone, or whose time is up.
-void Node::Impl::DeliverWaiting(Instant now, bool all_due) {
-  for (auto it = large_.waiting.begin(); it != large_.waiting.end();) {
-    const std::vector<broadcast::Deliver> pieces = std::move(it->second.pieces);
-    const Instant until = it->second.until;
-    const broadcast::Stream stream = it->first;
-    it = large_.waiting.erase(it);
-    const bool due = all_due || until <= now;
-    std::size_t done = 0;
-    while (done < pieces.size() && (due || !WaitsForStraight(pieces[done]))) {
-      DeliverPiece(now, pieces[done++]);
-    }
-    if (done == pieces.size()) continue;
-    WaitingPieces& rest = large_.waiting[stream];
-    rest.pieces.assign(pieces.begin() + static_cast<std::ptrdiff_t>(done), pieces.end());
-    rest.until = until;
-    it = large_.waiting.upper_bound(stream);
-  }
-}
-
 void Node::Impl::DeliverPiece(Instant now, const broadcast::Deliver& deliver) {
   const broadcast::Piece& piece = *deliver.piece;
   flow::Delivery like;
@@ -192,6 +157,8 @@ void Node::Impl::DeliverPiece(Instant now, const broadcast::Deliver& deliver) {
     interest_.Match(subject, matched_);
     BuildLocal(now, like);
   }
+  receipts_.Follow(piece.stream.origin, piece.stream.epoch, piece.stream.channel, piece.first,
+                   piece.next());
   FlushBuilt(now);
 }
 

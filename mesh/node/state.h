@@ -127,6 +127,16 @@ struct WaitingPieces {
   Instant until{};
 };
 
+// Runs of one stream whose broadcasts before them are still to come.
+struct RunAside {
+  flow::Run run;
+  bool seen = false;  // its link has spoken of the channel before
+};
+struct RunsAside {
+  flow::Ring<RunAside> runs;
+  Instant until{};
+};
+
 // The soonest of many deadlines, kept until one of them may have moved. Whatever moves one says so.
 struct Soonest {
   Instant at = kNever;
@@ -179,8 +189,9 @@ struct Large {
   routing::ChannelNumbers broadcast_next;  // behind the last number broadcast on each channel
   routing::ChannelNumbers straight_next;   // behind the last number sent straight to somebody
   std::map<broadcast::Stream, WaitingPieces> waiting;
-  Instant broadcast_at{};          // our last one
-  Instant straight_from = kNever;  // small again: until then nothing overtakes what was broadcast
+  std::map<broadcast::Stream, RunsAside> aside;
+  std::uint64_t aside_bytes = 0;
+  Instant broadcast_at{};  // our last one
   // Links that were asked for, and until when what needs them waits: one of each session, and
   // pings.
   std::map<PeerId, Instant> borrowed;

@@ -62,6 +62,14 @@ std::optional<Receipts::Hole> Receipts::Lose(PeerId origin, std::uint32_t channe
   return Hole{from, next - 1};
 }
 
+void Receipts::Follow(PeerId origin, std::uint64_t epoch, std::uint32_t channel,
+                      std::uint64_t first, std::uint64_t next) {
+  PM_CHECK(first > 0 && first <= next);
+  const auto known = origins_.find(origin);
+  if (known == origins_.end() || known->second.epoch != epoch) return;
+  if (known->second.Next(channel) == first) known->second.Set(channel, next);
+}
+
 void Receipts::Settle(PeerId origin, std::uint32_t channel, std::uint64_t next) {
   Origin& state = Find(origin);
   state.Set(channel, std::max(state.Next(channel), next));

@@ -146,6 +146,9 @@ class Receipts {
     const auto it = origins_.find(origin);
     return it == origins_.end() ? 0 : it->second.Next(channel);
   }
+  // [first, next) came another way: settled, if nothing before them is open.
+  void Follow(PeerId origin, std::uint64_t epoch, std::uint32_t channel, std::uint64_t first,
+              std::uint64_t next);
   // Numbers before `next` are settled.
   void Settle(PeerId origin, std::uint32_t channel, std::uint64_t next);
 

@@ -70,7 +70,8 @@ void serialize(A& a, Item& x) {
 
 template <class A>
 void serialize(A& a, Run& x) {
-  a(x.channel, x.first, x.next, x.lost, x.lost_reason, x.mark, x.publish_time_us, x.batch, x.items);
+  a(x.channel, x.first, x.next, x.lost, x.lost_reason, x.mark, x.behind, x.publish_time_us,
+    x.batch, x.items);
 }
 
 }  // namespace peermesh::flow

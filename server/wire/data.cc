@@ -26,6 +26,7 @@ enum BatchField : std::uint32_t {
   kLost = 5,
   kLostReason = 6,
   kMark = 7,
+  kBehind = 8,
 };
 
 LossReason ToLossReason(std::uint64_t number) {
@@ -70,7 +71,7 @@ bool Number(BatchParts& parts, std::size_t count) {
   }
   if (skipping && !AdvanceNumber(cursor, parts.skips[count])) return false;
   run.next = cursor;
-  return true;
+  return run.behind <= (count == 0 ? run.next : run.items.front().sequence);
 }
 
 // Reads one Batch. Records are checked as they come; the rest when all is there.
@@ -89,6 +90,7 @@ WireError DecodeBatch(const std::shared_ptr<const std::string>& buffer, std::str
       case kLost: run.lost = reader.Varint(); break;
       case kLostReason: parts.lost_reason = reader.Varint(); break;
       case kMark: run.mark = reader.Bool(); break;
+      case kBehind: run.behind = reader.Varint(); break;
       case kMessagesField: {
         const std::string_view message = reader.Bytes();
         if (reader.rule() != Rule::kNone) break;
@@ -195,7 +197,7 @@ BatchSize SizeOf(const flow::Run& run) {
       VarintFieldSize(run.channel) + VarintFieldSize(run.first) + BytesFieldSize(size.skips) +
       VarintFieldSize(static_cast<std::uint64_t>(run.publish_time_us)) + VarintFieldSize(run.lost) +
       VarintFieldSize(static_cast<std::uint64_t>(run.lost_reason)) +
-      VarintFieldSize(run.mark ? 1 : 0);
+      VarintFieldSize(run.mark ? 1 : 0) + VarintFieldSize(run.behind);
   if (!run.items.empty()) size.total += RecordBytes(*run.batch, run.items);
   return size;
 }
@@ -213,6 +215,7 @@ void AppendBatch(Pieces& out, const flow::Run& run, const BatchSize& size) {
   writer.VarintField(kLost, run.lost);
   writer.VarintField(kLostReason, static_cast<std::uint64_t>(run.lost_reason));
   writer.VarintField(kMark, run.mark ? 1 : 0);
+  writer.VarintField(kBehind, run.behind);
   if (!run.items.empty()) AppendRecords(out, *run.batch, run.items);
 }
 

@@ -22,7 +22,7 @@ void CheckRun(const Run& run, const link::v1::Batch& seen) {
   PM_CHECK(run.IsWellFormed());
   PM_CHECK(run.next <= std::uint64_t{1} << 63);
   PM_CHECK(run.channel == seen.channel() && run.first == seen.first_sequence());
-  PM_CHECK(run.lost == seen.lost() && run.mark == seen.mark());
+  PM_CHECK(run.lost == seen.lost() && run.mark == seen.mark() && run.behind == seen.behind());
   PM_CHECK((run.lost == 0) == (run.lost_reason == LossReason::kNone));
   PM_CHECK(run.publish_time_us == seen.publish_time_us());
   PM_CHECK((run.batch == nullptr) == run.items.empty());
@@ -64,6 +64,7 @@ void CheckSame(const node::Relayed& a, const node::Relayed& b) {
 void CheckSame(const Run& a, const Run& b) {
   PM_CHECK(a.channel == b.channel && a.first == b.first && a.next == b.next && a.lost == b.lost);
   PM_CHECK(a.lost_reason == b.lost_reason && a.mark == b.mark);
+  PM_CHECK(a.behind == b.behind);
   PM_CHECK(a.publish_time_us == b.publish_time_us && a.items.size() == b.items.size());
   for (std::size_t i = 0; i < a.items.size(); ++i) {
     PM_CHECK(a.items[i].sequence == b.items[i].sequence);

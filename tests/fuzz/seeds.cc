@@ -186,6 +186,9 @@ void AddData(const Seeds& seeds) {
   seeds.Add("data", "skips", DataBytes(5, true, 0, false));
   seeds.Add("data", "lost", DataBytes(0, false, 4, false));
   seeds.Add("data", "lost-and-messages", DataBytes(2, true, 1, true));
+  link::v1::DataRequest behind;
+  AddBatch(behind, "a.b", 2, true).set_behind(10);
+  seeds.Add("data", "behind", behind.SerializeAsString());
   seeds.Add("data", "mark", DataBytes(0, false, 0, true));
   link::v1::DataRequest several;
   for (const char* subject : {"a.b", "c", "d.e.f"}) AddBatch(several, subject, 2, false);

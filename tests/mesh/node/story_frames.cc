@@ -189,7 +189,8 @@ std::string ShowLost(std::uint64_t from, std::uint64_t to, LossReason reason) {
 }
 
 std::string ShowRun(const Cast& cast, const flow::Run& run) {
-  const std::string head = (run.mark ? "mark " : "") + cast.Channel(run.channel);
+  const std::string behind = run.behind > 0 ? " behind " + std::to_string(run.behind) : "";
+  const std::string head = (run.mark ? "mark " : "") + cast.Channel(run.channel) + behind;
   if (run.first == run.next) return head + " next " + std::to_string(run.next);
   // The account, number by number.
   std::vector<std::string> pieces;
@@ -212,7 +213,7 @@ std::string ShowRun(const Cast& cast, const flow::Run& run) {
     i = end;
   }
   skip_to(run.next);
-  const bool plain = pieces.size() == 1 && !run.mark && !run.items.empty();
+  const bool plain = pieces.size() == 1 && !run.mark && run.behind == 0 && !run.items.empty();
   if (plain) return pieces.front();
   return head + " " + ShowNumbers(run.first, run.next - 1) + ": " + Join(pieces, ", ");
 }
@@ -275,6 +276,7 @@ flow::Run ReadRun(Cast& cast, Words& words) {
     return run;
   }
   run.channel = cast.ReadChannel(words);
+  if (words.Take("behind")) run.behind = words.Number("a number that was broadcast");
   if (words.Take("next")) {
     run.first = run.next = words.Number("the number that comes next");
     if (run.first == 0) words.Fail("numbers begin at 1");

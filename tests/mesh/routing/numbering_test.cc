@@ -92,6 +92,20 @@ TEST_F(ReceiptsTest, ARunThatBeginsLaterRevealsAHoleOnce) {
   EXPECT_EQ(receipts.Expect(origin, 1, 5), std::nullopt) << "another channel";
 }
 
+TEST_F(ReceiptsTest, WhatCameAnotherWayIsSettledUnlessSomethingBeforeItIsOpen) {
+  receipts.Expect(origin, 0, 1);
+  receipts.Follow(origin, 1, 0, 1, 4);
+  EXPECT_EQ(receipts.Next(origin, 0), 4u);
+  receipts.Follow(origin, 1, 0, 6, 8);
+  EXPECT_EQ(receipts.Next(origin, 0), 4u) << "4 and 5 are open";
+  receipts.Follow(origin, 2, 0, 4, 6);
+  receipts.Follow(Peer(2), 1, 0, 1, 6);
+  EXPECT_EQ(receipts.Next(origin, 0), 4u) << "another process, and an unknown one";
+  EXPECT_EQ(receipts.Lose(origin, 0, 1, 6), (Hole{4, 5}));
+  receipts.Follow(origin, 1, 1, 1, 4);
+  EXPECT_EQ(receipts.Next(origin, 1), 0u) << "nothing is known of this channel";
+}
+
 TEST_F(ReceiptsTest, AChannelThatBeginsAtOneIsNotOneThatNothingIsKnownOf) {
   receipts.Expect(origin, 0, 1);
   EXPECT_EQ(receipts.Expect(origin, 0, 3), (Hole{1, 2})) << "its first ones are lost";

@@ -72,6 +72,7 @@ std::vector<node::Input> EveryFact() {
                               .lost = 1,
                               .lost_reason = LossReason::kSlowSubscriber,
                               .mark = true,
+                              .behind = 8,
                               .publish_time_us = 99,
                               .batch = TwoMessages(),
                               .items = {{0, 8}, {1, 10}}},

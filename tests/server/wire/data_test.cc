@@ -32,6 +32,7 @@ void ExpectSame(const flow::Run& a, const flow::Run& b) {
   EXPECT_EQ(a.next, b.next);
   EXPECT_EQ(a.lost, b.lost);
   EXPECT_EQ(a.lost_reason, b.lost_reason);
+  EXPECT_EQ(a.behind, b.behind);
   EXPECT_EQ(a.mark, b.mark);
   EXPECT_EQ(a.publish_time_us, b.publish_time_us);
   ASSERT_EQ(a.items.size(), b.items.size());
@@ -72,6 +73,8 @@ TEST(DataTest, RunsComeBackAsTheyWere) {
   frame.runs.back().items[0].sequence = 703;
   frame.runs.back().next = 704;
   frame.runs.back().publish_time_us = -1;
+  frame.runs.push_back(MakeRun(800, {2}));
+  frame.runs.back().behind = 802;
   frame.end = true;
   const node::DataFrame back = RoundTrip(frame);
   ASSERT_EQ(back.runs.size(), frame.runs.size());
@@ -90,6 +93,7 @@ TEST(DataTest, TheBytesAreThoseOfTheGeneratedClasses) {
   frame.runs[1].lost_reason = LossReason::kLinkLost;
   frame.runs[1].lost = 1;
   frame.runs[1].mark = true;
+  frame.runs[1].behind = 10;
   frame.runs[1].items[0].sequence = 10;
   frame.runs[1].next = 11;
   frame.end = true;
@@ -102,6 +106,7 @@ TEST(DataTest, TheBytesAreThoseOfTheGeneratedClasses) {
     batch.set_lost(run.lost);
     batch.set_lost_reason(static_cast<v1::LossReason>(run.lost_reason));
     batch.set_mark(run.mark);
+    batch.set_behind(run.behind);
     for (std::size_t i = 0; i < run.items.size(); ++i) {
       *batch.add_messages() = MakeMessage("orders." + std::to_string(i));
     }
