@@ -17,8 +17,7 @@ bool Node::Impl::WaitsForLink(Instant now, std::string_view target) {
   const auto peer = peers_.find(*id);
   if (peer != peers_.end() && peer->second.interest_known) {
     large_.borrowed.erase(*id);
-    peer->second.surplus_at = std::max(peer->second.surplus_at, now + kBorrowedLink);
-    queues_wake_.moved = true;
+    KeepBorrowed(now, peer->second);
     return false;
   }
   const membership::Row* row = members_.Find(*id);
@@ -26,9 +25,14 @@ bool Node::Impl::WaitsForLink(Instant now, std::string_view target) {
   if (const auto asked = large_.borrowed.find(*id); asked != large_.borrowed.end()) {
     return now < asked->second;
   }
+  return Borrow(now, *id);
+}
+
+// False: too many are being made, or nobody knows where it is.
+bool Node::Impl::Borrow(Instant now, PeerId id) {
   if (large_.borrowed.size() >= kMaxBorrowed) return false;
-  if (peer == peers_.end() && !book_.Want(now, *id)) return false;
-  large_.borrowed[*id] = now + kBorrowTime;
+  if (!peers_.contains(id) && !book_.Want(now, id)) return false;
+  large_.borrowed[id] = now + kBorrowTime;
   deadlines_changed_ = true;
   return true;
 }

@@ -51,12 +51,21 @@ inline constexpr Duration kSeekAllEvery = std::chrono::seconds(5);
 // (guess: a conversation).
 inline constexpr Duration kBorrowTime = kDialTimeout;
 inline constexpr Duration kBorrowedLink = std::chrono::seconds(60);
+// A channel with so many listeners or fewer is sent to them directly (architecture.md section 5).
+// Links that could not be made are asked for again later, then later by twice as much (guesses).
+inline constexpr std::size_t kFewListeners = 32;
+inline constexpr Duration kAskFirst = std::chrono::seconds(5), kAskAgain = std::chrono::minutes(5);
+// With more links than this, those that the overlay does not need go at once: the rest is for the
+// overlay and for replacements.
+inline constexpr std::size_t kMostUnneeded = kMaxLinks * 2 / 3;
 // Links that are being made at one time for this; more are refused (research: 32 transient ones).
 inline constexpr std::size_t kMaxBorrowed = 32;
 // So long a mesh must be small enough before everybody links to everybody again (guess).
 inline constexpr Duration kShrinkTime = std::chrono::seconds(60);
 // Our own record names our neighbours; it is signed anew at most so often (guess).
 inline constexpr Duration kRecordEvery = std::chrono::seconds(2);
+// So often when it names channels that it did not before: soon enough for kInterestAckTimeout.
+inline constexpr Duration kChannelsEvery = std::chrono::milliseconds(500);
 inline constexpr Duration kRecordDelay = std::chrono::seconds(1);  // guess: a dial and a question
 // Neighbours of a peer that died tell of their new ones within this time more, not all at once.
 inline constexpr Duration kRecordSpread = std::chrono::seconds(20);

@@ -18,11 +18,13 @@ void Node::Impl::AddMarks(Peer& peer, Link& link, DataFrame& frame) {
     flow::Run mark;
     mark.channel = channel;
     mark.first = first ? base->next(channel) : accounted;
-    // What was broadcast went another way.
-    const bool broadcast = large_.broadcast_next.next(channel) > 1;
-    const std::uint64_t meant =
-        broadcast ? std::min(accounted, large_.straight_next.next(channel)) : accounted;
-    mark.lost = meant > mark.first ? meant - mark.first : 0;
+    if (first) {
+      // What was broadcast went another way, and what few listened for was not for a peer without
+      // a link.
+      const std::uint64_t meant = std::min(
+          accounted, std::max(large_.small_next.next(channel), baselines_.Ended(link.peer, channel)));
+      mark.lost = meant > mark.first ? meant - mark.first : 0;
+    }
     mark.lost_reason = mark.lost > 0 ? LossReason::kLinkLost : LossReason::kNone;
     mark.next = numbers_.next(channel);
     mark.mark = true;
@@ -167,6 +169,7 @@ void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out
     const std::uint64_t channel_bit = std::uint64_t{1} << run.channel;
     const bool seen = (link.channels_seen & channel_bit) != 0;
     link.channels_seen |= channel_bit;
+    if (!run.items.empty()) link.channels_fed |= channel_bit;
     const broadcast::Stream stream{from, link.epoch, run.channel};
     if (!PutAside(now, stream, run, seen, out)) ReceiveRun(now, stream, run, seen, fed, out);
   }
@@ -175,6 +178,8 @@ void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out
   stats_.received_bytes += bytes;
   peer.owed_messages += messages;
   peer.owed_bytes += bytes;
+  // Who does not know yet that the mesh is large learns it from the end of the link.
+  if (messages > 0 && link.their_table != 0) KeepBorrowed(now, peer);
   if (!frame.relayed.empty()) ReceiveRelayed(now, link, frame.relayed, out);
   PayOwed(now, peer);
   peer.waits_for.insert(peer.waits_for.end(), fed.begin(), fed.end());
@@ -213,6 +218,7 @@ void Node::Impl::PayOwed(Instant now, Peer& peer) {
 void Node::Impl::ReceiveRun(Instant now, const broadcast::Stream& stream, flow::Run& run,
                             bool seen, std::vector<SessionId>& fed, Effects& out) {
   const PeerId origin = stream.origin;
+  if (!large_.broken_off.empty()) large_.broken_off.erase(stream);
   if (const auto hole = receipts_.Expect(origin, run.channel, run.first)) {
     // Before the first word on this channel a link was lost; after it there is no excuse.
     AnnounceGap(now, stream, *hole, seen ? LossReason::kMissing : LossReason::kLinkLost, out);
@@ -245,7 +251,7 @@ void Node::Impl::ReceiveRun(Instant now, const broadcast::Stream& stream, flow::
   receipts_.Settle(origin, run.channel, run.next);
   for (const auto& [session, built] : built_) fed.push_back(session);
   FlushBuilt(now);
-  if (!large_.waiting.empty()) DeliverWaiting(now, false);
+  if (!large_.waiting.empty()) DeliverWaiting(now, false, out);
 }
 
 }  // namespace peermesh::node

@@ -88,7 +88,7 @@ void Node::Impl::MeetInOverlay(Instant now, PeerId peer, bool was_lost, Effects&
   Apply(now, large_.overlay_wishes, out);
   const auto met = peers_.find(peer);
   if (!large_.on || met == peers_.end()) return;
-  met->second.surplus_at = now + kSurplusLink;
+  met->second.surplus_at = now + (links_.size() > kMostUnneeded ? kUselessLink : kSurplusLink);
   queues_wake_.moved = true;
   if (!was_lost) return;
   // Two halves of a mesh have found each other, or a peer that we took for dead lives: it should
@@ -189,8 +189,9 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
       sign_due_ = true;
     }
   }
-  if (!large_.waiting.empty()) DeliverWaiting(now, false);
+  if (!large_.waiting.empty()) DeliverWaiting(now, false, out);
   if (!large_.aside.empty()) TakeAside(now, {}, out);
+  if (!large_.sparse.empty()) WakeSparse(now);
   if (QueuesWake() > now) return;
   std::vector<LinkId> surplus;
   for (auto& [id, peer] : peers_) {
@@ -215,6 +216,9 @@ Instant Node::Impl::LargeDeadline() const {
   for (const auto& [peer, until] : large_.borrowed) next = std::min(next, until);
   for (const auto& [stream, waiting] : large_.waiting) next = std::min(next, waiting.until);
   for (const auto& [stream, aside] : large_.aside) next = std::min(next, aside.until);
+  for (const auto& [channel, sparse] : large_.sparse) {
+    if (sparse.owes) next = std::min(next, sparse.ask_at);
+  }
   return next;
 }
 
@@ -227,7 +231,7 @@ void Node::Impl::NeighborsChanged(Instant now) {
 // Our record tells publishers on which channels somebody here listens.
 void Node::Impl::ChannelsChanged() {
   if (!large_.on || !own_record_ || own_record_->channels == interest_.Channels()) return;
-  large_.record_at = std::min(large_.record_at, large_.last_record + kRecordEvery);
+  large_.record_at = std::min(large_.record_at, large_.last_record + kChannelsEvery);
 }
 
 void Node::Impl::SignOwnRecord(Instant now, Effects& out) {

@@ -8,6 +8,7 @@
 // says Goodbye{kReplaced}, and only when both have said it the loser is closed: a link closed
 // earlier would take unread messages with it.
 #include <algorithm>
+#include <bit>
 
 #include "mesh/node/node_impl.h"
 
@@ -30,6 +31,14 @@ StateReason ReasonOf(DownReason why) {
 // Part of a certificate's remaining life after which the dialler replaces the link: later than the
 // last moment of a timely renewal (80 %), early enough for many tries.
 constexpr int kReplaceAtPercent = 85;
+
+bool NewerWins(PeerId self, const Link& old, const Link& fresh) {
+  PM_CHECK(old.id != fresh.id && old.peer == fresh.peer && old.epoch == fresh.epoch);
+  // The order in which they came up may differ between the ends; the dialler's count does not.
+  if (old.direction == fresh.direction) return fresh.dial_count >= old.dial_count;
+  const bool fresh_dialled_by_us = fresh.direction == Direction::kOutbound;
+  return fresh_dialled_by_us == (self < fresh.peer);
+}
 
 }  // namespace
 
@@ -114,14 +123,6 @@ void Node::Impl::FirstLink(const Link& link) {
   for (PendingSubscribe& pending : subscribes_) pending.waiting.insert(link.peer);
 }
 
-bool Node::Impl::NewerWins(const Link& old, const Link& fresh) const {
-  PM_CHECK(old.id != fresh.id && old.peer == fresh.peer && old.epoch == fresh.epoch);
-  // The order in which they came up may differ between the ends; the dialler's count does not.
-  if (old.direction == fresh.direction) return fresh.dial_count >= old.dial_count;
-  const bool fresh_dialled_by_us = fresh.direction == Direction::kOutbound;
-  return fresh_dialled_by_us == (config_.self < fresh.peer);
-}
-
 // The peer restarted; its old process cannot answer any more. It lives on in the new link.
 void Node::Impl::ReplaceProcess(Instant now, const Link& fresh, Effects& out) {
   const Peer& peer = peers_.at(fresh.peer);
@@ -154,7 +155,7 @@ void Node::Impl::SecondLink(Instant now, Peer& peer, Link& link, Effects& out) {
     return;
   }
   peer.replace_by = now + kReplaceTimeout;
-  if (NewerWins(old, link)) {
+  if (NewerWins(config_.self, old, link)) {
     peer.loser = peer.winner;
     peer.winner = fresh;  // data stays on the old one until this one is confirmed
   } else {
@@ -201,6 +202,14 @@ void Node::Impl::DropLink(Instant now, LinkId id, StateReason why, bool close, E
   }
   // Who has not answered for so long closed it because it hears nothing.
   const bool in_order = why == StateReason::kLinkClosed && !IsLate(now, it->second);
+  if (large_.on && !in_order) {
+    // What was on its way is lost, and should no other link be made nobody would ever say so.
+    for (auto fed = it->second.channels_fed; fed != 0; fed &= fed - 1) {
+      const auto channel = static_cast<std::uint32_t>(std::countr_zero(fed));
+      if (large_.broken_off.size() >= kMaxWaitingStreams) break;
+      large_.broken_off.insert({peer_id, it->second.epoch, channel});
+    }
+  }
   links_.erase(it);
   deadlines_changed_ = links_wake_.moved = queues_wake_.moved = true;
   if (!peer.loser) {
@@ -240,6 +249,7 @@ void Node::Impl::ForgetPeer(PeerId id) {
     const flow::Run run = peer.outbox.PopFront();
     stats_.dropped_messages[static_cast<std::size_t>(LossReason::kLinkLost)] += run.items.size();
   }
+  if (peer.sent_straight) baselines_.End(id, peer.accounted);
   interest_.ClearRemote(id);
   queues_wake_.moved = true;
   peers_.erase(it);
@@ -266,7 +276,8 @@ void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, bool in_order
     Accuse(id, why, out);
     book_.Lost(now, id);
   }
-  DeliverWaiting(now, true);
+  if (!in_order) ListenerLost(now, id);
+  DeliverWaiting(now, true, out);
   TakeAside(now, id, out);
 }
 

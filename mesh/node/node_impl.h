@@ -1,5 +1,4 @@
-// The state of a node and the methods that change it. Private to mesh/node; split over files by
-// subject, as told below.
+// The state of a node and the methods that change it, by file. Private to mesh/node.
 #ifndef PEERMESH_MESH_NODE_NODE_IMPL_H_
 #define PEERMESH_MESH_NODE_NODE_IMPL_H_
 
@@ -64,7 +63,6 @@ class Node::Impl {
   void FirstLink(const Link& link);
   void ReplaceProcess(Instant now, const Link& fresh, Effects& out);
   void SecondLink(Instant now, Peer& peer, Link& link, Effects& out);
-  bool NewerWins(const Link& old, const Link& fresh) const;
   void MaybeMoveData(Peer& peer);
   void MaybeRetire(Instant now, Peer& peer, Effects& out);
   void DropLink(Instant now, LinkId id, membership::StateReason why, bool close, Effects& out);
@@ -148,16 +146,12 @@ class Node::Impl {
   Refusal AddSubscriptions(SessionId id, Session& session, Subscribe& subscribe,
                            const char** limit);
   void RemoveSubscription(SessionId id, Session& session, std::uint32_t subscription);
-  static std::uint32_t BlockMs(const Subscription& subscription);
-  static void AddPolicy(Session& session, const Subscription& subscription);
   void Overflow(SessionId id, Session& session, Effects& out);
   void AnnounceGap(Instant now, const broadcast::Stream& stream, routing::Receipts::Hole hole,
                    LossReason reason, Effects& out);
   void FlushSession(Instant now, SessionId id, Session& session, Effects& out);
   void ConfirmedBy(PeerId peer);
   void ResolveSubscribes(Instant now, Effects& out);
-  void Matches(flow::Delivery& delivery, std::uint32_t row, std::uint64_t sequence,
-               const std::vector<std::uint32_t>& ids);
   void BuildLocal(Instant now, const flow::Delivery& like);
   void QueueLocal(Instant now, SessionId id, flow::Delivery delivery);
   void FlushBuilt(Instant now);
@@ -179,6 +173,7 @@ class Node::Impl {
   void NeighborsChanged(Instant now);
   void ChannelsChanged();
   bool WaitsForLink(Instant now, std::string_view target);
+  bool Borrow(Instant now, PeerId id);
   void RetryWaiting(Instant now, Effects& out);
   void TellBelief(PeerId about, std::optional<PeerId> except = std::nullopt);
 
@@ -192,16 +187,26 @@ class Node::Impl {
   void QueuePiece(Instant now, const broadcast::Push& push);
   void TakeRelayed(Peer& peer, std::uint64_t budget, DataFrame& frame);
   void OverflowRelay(Instant now, Peer& peer, Effects& out);
-  void DeliverPiece(Instant now, const broadcast::Deliver& deliver);
+  void DeliverPiece(Instant now, const broadcast::Deliver& deliver, Effects& out);
+
+  // sparse.cc: channels that few listen on
+  bool GoesStraight(Instant now, std::uint32_t channel);
+  bool KnowsEverybody(Instant now) const;
+  void ListListeners(Instant now, std::uint32_t channel, Sparse& sparse);
+  void AskForListeners(Instant now, Sparse& sparse);
+  void WakeSparse(Instant now);
+  void ListenerLost(Instant now, PeerId id);
+  void KeepBorrowed(Instant now, Peer& peer);
 
   // order.cc: of what goes straight and what is broadcast
   std::uint64_t Behind(Instant now, std::uint32_t channel) const;
   bool PutAside(Instant now, const broadcast::Stream& stream, flow::Run& run, bool seen,
                 Effects& out);
   void TakeAside(Instant now, std::optional<PeerId> gone, Effects& out);
+  void AnnounceNotCome(Instant now, const broadcast::Piece& piece, Effects& out);
   bool WaitsForBroadcast(const broadcast::Stream& stream, std::uint64_t behind) const;
   bool WaitsForStraight(const broadcast::Deliver& deliver) const;
-  void DeliverWaiting(Instant now, bool all_due);
+  void DeliverWaiting(Instant now, bool all_due, Effects& out);
 
   // watch.cc: whether those with a link are heard, silent or late
   void OnFrame(Instant now, Link& link, PeerStates& frame, Effects& out);
@@ -266,8 +271,7 @@ class Node::Impl {
   flow::Ring<PendingSubscribe> subscribes_;
   flow::Ring<PendingPing> pings_;  // the oldest first
   std::uint64_t own_incarnation_ = 0;
-  bool sign_due_ = true, draining_ = false, drained_ = false;
-  bool overrun_ = false;  // some link is
+  bool sign_due_ = true, draining_ = false, drained_ = false, overrun_ = false;  // a link is
   Large large_;
   Instant drain_deadline_ = kNever;
 
@@ -287,7 +291,6 @@ class Node::Impl {
   std::map<PeerId, flow::Run> runs_;
   std::vector<std::uint32_t> ids_;
   std::vector<flow::Item> stretch_;  // messages in a row with one subject: they go the same ways
-
   Stats stats_;
 };
 

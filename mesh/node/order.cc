@@ -12,6 +12,15 @@
 #include "mesh/node/node_impl.h"
 
 namespace peermesh::node {
+namespace {
+
+bool HasLink(const FlatMap<PeerId, Peer>& peers, const FlatMap<LinkId, Link>& links,
+             const broadcast::Stream& stream) {
+  const auto origin = peers.find(stream.origin);
+  return origin != peers.end() && links.at(origin->second.winner).epoch == stream.epoch;
+}
+
+}  // namespace
 
 // What a run that is built now comes behind: nothing, if what was broadcast has long arrived.
 std::uint64_t Node::Impl::Behind(Instant now, std::uint32_t channel) const {
@@ -72,19 +81,29 @@ void Node::Impl::TakeAside(Instant now, std::optional<PeerId> gone, Effects& out
   }
 }
 
+// What went straight before this piece did not come in time, or its link broke.
+void Node::Impl::AnnounceNotCome(Instant now, const broadcast::Piece& piece, Effects& out) {
+  const broadcast::Stream& stream = piece.stream;
+  const bool broke = !large_.broken_off.empty() && large_.broken_off.erase(stream) != 0;
+  if (piece.after == piece.first || !(broke || HasLink(peers_, links_, stream))) return;
+  if (receipts_.Next(stream.origin, stream.channel) == 0) return;
+  if (const auto lost =
+          receipts_.Lose(stream.origin, stream.channel, piece.after, piece.first)) {
+    AnnounceGap(now, stream, *lost, LossReason::kLinkLost, out);
+  }
+}
+
 // Messages before this piece may still be on their way over the origin's own link.
 bool Node::Impl::WaitsForStraight(const broadcast::Deliver& deliver) const {
   const broadcast::Piece& piece = *deliver.piece;
   if (large_.waiting.contains(piece.stream)) return true;  // in order
   if (piece.after == piece.first || deliver.first > piece.first) return false;
-  const auto origin = peers_.find(piece.stream.origin);
-  if (origin == peers_.end()) return false;
-  return links_.at(origin->second.winner).epoch == piece.stream.epoch &&
+  return HasLink(peers_, links_, piece.stream) &&
          receipts_.Next(piece.stream.origin, piece.stream.channel) < piece.first;
 }
 
 // Those whose account has come, whose origin is gone, or whose time is up.
-void Node::Impl::DeliverWaiting(Instant now, bool all_due) {
+void Node::Impl::DeliverWaiting(Instant now, bool all_due, Effects& out) {
   for (auto it = large_.waiting.begin(); it != large_.waiting.end();) {
     const std::vector<broadcast::Deliver> pieces = std::move(it->second.pieces);
     const Instant until = it->second.until;
@@ -93,7 +112,7 @@ void Node::Impl::DeliverWaiting(Instant now, bool all_due) {
     const bool due = all_due || until <= now;
     std::size_t done = 0;
     while (done < pieces.size() && (due || !WaitsForStraight(pieces[done]))) {
-      DeliverPiece(now, pieces[done++]);
+      DeliverPiece(now, pieces[done++], out);
     }
     if (done == pieces.size()) continue;
     WaitingPieces& rest = large_.waiting[stream];

@@ -251,6 +251,7 @@ void Node::Impl::ReportMembers(Instant now, Effects& out) {
       out.push_back(Forget{row.id});
     } else if (Reported& reported = reported_[row.id]; reported.state != row.state) {
       reported.state = row.state;
+      if (row.state == membership::State::kAlive) large_.met_at = now;
       NoteKind kind = NoteKind::kPeerSuspect;
       switch (row.state) {
         case membership::State::kAlive: kind = NoteKind::kPeerAlive; break;
@@ -287,6 +288,9 @@ void Node::Impl::Count(const membership::PeerView& view, bool removed) {
     } else {
       --interested_[channel];
     }
+  }
+  for (auto& [channel, sparse] : large_.sparse) {
+    sparse.known &= ((counted ^ channels) >> channel & 1) == 0;
   }
   counted = channels;
   const bool lost_touch = view.state == membership::State::kSuspect && !peers_.contains(view.id);

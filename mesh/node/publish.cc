@@ -157,6 +157,7 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
   }
   std::set<PeerId> interested;
   std::uint64_t broadcast_channels = 0;
+  bool broadcasts = false;  // what is on this channel
   flow::Delivery like;
   like.origin = config_.self;
   like.epoch = config_.epoch;
@@ -166,9 +167,10 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
     const std::string_view subject = batch.subject(batch.rows[row]);
     const std::uint32_t channel = routing::ChannelOf(subject);
     // A run has one channel; cutting it here keeps one publisher's messages in one order.
-    if (channel != like.channel) {
+    if (row == 0 || channel != like.channel) {
       QueueBuilt(now, interested);
       SignBuilt(out);
+      broadcasts = large_.on && !target && !GoesStraight(now, channel);
     }
     like.channel = channel;
     stretch_.clear();
@@ -179,13 +181,13 @@ void Node::Impl::Admit(Instant now, const Publish& publish, Effects& out) {
     Route(subject, target);
     if (!matched_.local.empty()) interested.insert(config_.self);
     BuildLocal(now, like);
-    if (large_.on && !target) {
+    if (broadcasts) {
       BroadcastStretch(like);
       large_.broadcast_at = now;
       broadcast_channels |= std::uint64_t{1} << channel;
     } else {
       BuildRemote(now, like);
-      large_.straight_next.Set(channel, stretch_.back().sequence + 1);
+      if (!large_.on) large_.small_next.Set(channel, stretch_.back().sequence + 1);
     }
   }
   QueueBuilt(now, interested);
@@ -213,6 +215,7 @@ void Node::Impl::BuildRemote(Instant now, const flow::Delivery& like) {
     const auto [it, fresh] = runs_.try_emplace(remote.peer);
     flow::Run& run = it->second;
     if (fresh) {
+      peer.sent_straight = true;
       run.channel = like.channel;
       run.first = peer.accounted.next(like.channel);
       run.behind = Behind(now, like.channel);

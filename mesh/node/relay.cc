@@ -92,13 +92,13 @@ void Node::Impl::Apply(Instant now, broadcast::Wishes& wishes, Effects& out) {
       }
     } else if (const auto* deliver = std::get_if<broadcast::Deliver>(&wish)) {
       if (!WaitsForStraight(*deliver)) {
-        DeliverPiece(now, *deliver);
+        DeliverPiece(now, *deliver, out);
         continue;
       }
       WaitingPieces& waiting = large_.waiting[deliver->piece->stream];
       if (waiting.pieces.empty()) waiting.until = now + kWaitForStraight;
       waiting.pieces.push_back(*deliver);
-      if (large_.waiting.size() > kMaxWaitingStreams) DeliverWaiting(now, true);
+      if (large_.waiting.size() > kMaxWaitingStreams) DeliverWaiting(now, true, out);
     } else if (const auto* missing = std::get_if<broadcast::Missing>(&wish)) {
       AnnounceGap(now, missing->stream, {missing->from, missing->to}, LossReason::kMissing, out);
     }
@@ -136,8 +136,9 @@ void Node::Impl::OverflowRelay(Instant now, Peer& peer, Effects& out) {
   Apply(now, large_.broadcast_wishes, out);
 }
 
-void Node::Impl::DeliverPiece(Instant now, const broadcast::Deliver& deliver) {
+void Node::Impl::DeliverPiece(Instant now, const broadcast::Deliver& deliver, Effects& out) {
   const broadcast::Piece& piece = *deliver.piece;
+  if (deliver.first == piece.first) AnnounceNotCome(now, piece, out);
   flow::Delivery like;
   like.origin = piece.stream.origin;
   like.epoch = piece.stream.epoch;

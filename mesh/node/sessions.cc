@@ -5,6 +5,41 @@
 #include "mesh/routing/subject.h"
 
 namespace peermesh::node {
+namespace {
+
+std::uint32_t BlockMs(const Subscription& subscription) {
+  if (subscription.on_overflow != OnOverflow::kBlock) return 0;
+  PM_CHECK(subscription.block_timeout >= Duration{} &&
+           subscription.block_timeout <= kMaxBlockTimeout);
+  return static_cast<std::uint32_t>(subscription.block_timeout / std::chrono::milliseconds(1));
+}
+
+void AddPolicy(Session& session, const Subscription& subscription) {
+  if (subscription.on_overflow == OnOverflow::kBlock) {
+    session.block = std::max(session.block, subscription.block_timeout);
+  }
+  session.close_when_slow |= subscription.on_overflow == OnOverflow::kClose;
+}
+
+void Matches(flow::Delivery& delivery, std::uint32_t row, std::uint64_t sequence,
+             const std::vector<std::uint32_t>& ids) {
+  const std::size_t before = delivery.items.size();
+  delivery.items.push_back({row, sequence});
+  if (before == 0) {
+    delivery.matched = ids;
+    if (ids.size() > 1) delivery.matched_counts.push_back(static_cast<std::uint32_t>(ids.size()));
+    return;
+  }
+  if (delivery.matched_counts.empty()) {
+    if (delivery.matched == ids) return;  // one id for all of them
+    delivery.matched_counts.assign(before, 1);
+    delivery.matched.resize(before, delivery.matched.front());
+  }
+  delivery.matched.insert(delivery.matched.end(), ids.begin(), ids.end());
+  delivery.matched_counts.push_back(static_cast<std::uint32_t>(ids.size()));
+}
+
+}  // namespace
 
 void Node::Impl::On(Instant, const SessionOpened& opened, Effects& out) {
   PM_CHECK(opened.session && !sessions_.contains(opened.session));
@@ -91,20 +126,6 @@ void Node::Impl::RemoveSubscription(SessionId id, Session& session, std::uint32_
 }
 
 // The hold-back this subscription asks for.
-std::uint32_t Node::Impl::BlockMs(const Subscription& subscription) {
-  if (subscription.on_overflow != OnOverflow::kBlock) return 0;
-  PM_CHECK(subscription.block_timeout >= Duration{} &&
-           subscription.block_timeout <= kMaxBlockTimeout);
-  return static_cast<std::uint32_t>(subscription.block_timeout / std::chrono::milliseconds(1));
-}
-
-void Node::Impl::AddPolicy(Session& session, const Subscription& subscription) {
-  if (subscription.on_overflow == OnOverflow::kBlock) {
-    session.block = std::max(session.block, subscription.block_timeout);
-  }
-  session.close_when_slow |= subscription.on_overflow == OnOverflow::kClose;
-}
-
 void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
   Answer answer{subscribe.request, subscribe.session};
   const auto it = sessions_.find(subscribe.session);
@@ -128,8 +149,13 @@ void Node::Impl::On(Instant now, Subscribe& subscribe, Effects& out) {
     return;
   }
   AnnounceInterest();
-  PendingSubscribe pending{subscribe.request,      subscribe.session,         {},
-                           interest_.generation(), now + kInterestAckTimeout, {}};
+  PendingSubscribe pending{.request = subscribe.request,
+                           .session = subscribe.session,
+                           .generation = interest_.generation(),
+                           .deadline = now + kInterestAckTimeout};
+  // Publishers that send to few listeners hear of a new one by its record.
+  const std::uint64_t told = own_record_ ? own_record_->channels : 0;
+  if (large_.on && (interest_.Channels() & ~told) != 0) pending.heard_at = pending.deadline;
   for (const Subscription& subscription : subscribe.subscriptions)
     pending.ids.push_back(subscription.id);
   for (const auto& [id, peer] : peers_) {
@@ -160,7 +186,8 @@ void Node::Impl::ConfirmedBy(PeerId peer) {
 
 void Node::Impl::ResolveSubscribes(Instant now, Effects& out) {
   erase_if(subscribes_, [&](const PendingSubscribe& pending) {
-    if (!pending.waiting.empty() && now < pending.deadline) return false;
+    const bool waits = !pending.waiting.empty() || now < pending.heard_at;
+    if (waits && now < pending.deadline) return false;
     Subscribed done{pending.request, pending.session, pending.ids, {}};
     done.unconfirmed.assign(pending.waiting.begin(), pending.waiting.end());
     out.push_back(std::move(done));
@@ -169,24 +196,6 @@ void Node::Impl::ResolveSubscribes(Instant now, Effects& out) {
 }
 
 // --- Delivery ------------------------------------------------------------------------------------
-
-void Node::Impl::Matches(flow::Delivery& delivery, std::uint32_t row, std::uint64_t sequence,
-                         const std::vector<std::uint32_t>& ids) {
-  const std::size_t before = delivery.items.size();
-  delivery.items.push_back({row, sequence});
-  if (before == 0) {
-    delivery.matched = ids;
-    if (ids.size() > 1) delivery.matched_counts.push_back(static_cast<std::uint32_t>(ids.size()));
-    return;
-  }
-  if (delivery.matched_counts.empty()) {
-    if (delivery.matched == ids) return;  // one id for all of them
-    delivery.matched_counts.assign(before, 1);
-    delivery.matched.resize(before, delivery.matched.front());
-  }
-  delivery.matched.insert(delivery.matched.end(), ids.begin(), ids.end());
-  delivery.matched_counts.push_back(static_cast<std::uint32_t>(ids.size()));
-}
 
 // Appends the stretch to the deliveries of those that matched_ names.
 void Node::Impl::BuildLocal(Instant now, const flow::Delivery& like) {

@@ -68,6 +68,7 @@ struct Link {
   bool farewell_sent = false, farewell_received = false;  // Goodbye{kReplaced}: all was read
   bool reading = false;                                   // a ReadNext is outstanding
   std::uint64_t channels_seen = 0;   // bit per channel: some run of it arrived on this link
+  std::uint64_t channels_fed = 0;    // likewise: some message
   std::unique_ptr<DataFrame> stash;  // came early: the older link must be read to its end first
   // Their interest, as this link tells it.
   std::vector<Interest> staged;  // parts of a snapshot
@@ -98,6 +99,7 @@ struct Peer {
   flow::Pressure pressure{kLinkQueueBytes};
   Duration block{};                   // longest hold-back asked for by what is queued
   routing::ChannelNumbers accounted;  // since interest_known
+  bool sent_straight = false;         // some message was meant for it
   // Their interest.
   std::uint64_t interest_generation = 0;
   bool interest_known = false;
@@ -170,6 +172,16 @@ struct Reported {
   std::uint64_t channels = 0;
 };
 
+// A channel we publish on, with few listeners.
+struct Sparse {
+  std::vector<PeerId> listeners;     // with interest, as their records say; in order
+  bool known = false;                // they are those of now
+  std::optional<Instant> published;  // last
+  Instant ask_at{};                  // for links to them, not before
+  Duration ask_pause = kAskFirst;
+  bool owes = false;  // one whose link broke: ask_at is a deadline
+};
+
 // Beyond the full mesh.
 struct Large {
   bool on = false, seeking = false;
@@ -177,6 +189,7 @@ struct Large {
   bool partial = false;                  // more peers than the table holds: we know some of them
   std::optional<Instant> surplus_heard;  // somebody had no use for a link with us
   Instant sought_all{};                  // alone: when we last tried everybody
+  Instant met_at{};                      // when somebody last came, or came back
   // Our neighbours, or the channels of our applications, changed: sign anew then. Loudly: for
   // everybody, not for the neighbours alone.
   Instant record_at = kNever, last_record{};
@@ -187,14 +200,16 @@ struct Large {
   std::uint64_t statement_number = 0;
   bool farewell_due = false;               // our word that we leave is being signed
   routing::ChannelNumbers broadcast_next;  // behind the last number broadcast on each channel
-  routing::ChannelNumbers straight_next;   // behind the last number sent straight to somebody
+  routing::ChannelNumbers small_next;      // behind the last number given out in a small mesh
   std::map<broadcast::Stream, WaitingPieces> waiting;
   std::map<broadcast::Stream, RunsAside> aside;
+  std::set<broadcast::Stream> broken_off;  // came straight until their link broke
   std::uint64_t aside_bytes = 0;
   Instant broadcast_at{};  // our last one
   // Links that were asked for, and until when what needs them waits: one of each session, and
   // pings.
   std::map<PeerId, Instant> borrowed;
+  std::map<std::uint32_t, Sparse> sparse;  // by channel
   std::vector<Publish> publishes;
   std::vector<PingAsked> pings;
   // This turn.
@@ -229,7 +244,7 @@ struct PendingSubscribe {
   SessionId session;
   std::vector<std::uint32_t> ids;
   std::uint64_t generation = 0;
-  Instant deadline{};
+  Instant heard_at{}, deadline{};
   std::set<PeerId> waiting;
 };
 

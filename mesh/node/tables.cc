@@ -25,8 +25,7 @@ void Node::Impl::CompareTables(Link& link, const Heartbeat& frame) {
     link.table_differs = 0;
     return;
   }
-  if (++link.table_differs < kTableDiffers || link.peer < config_.self) return;
-  link.table_differs = 0;
+  if (++link.table_differs % kTableDiffers != 0 || link.peer < config_.self) return;
   SendTableHashes(link);
 }
 

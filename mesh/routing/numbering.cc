@@ -87,13 +87,24 @@ std::uint64_t Receipts::Digest() const {
 void Baselines::Begin(PeerId receiver, std::uint64_t epoch, const ChannelNumbers& now) {
   const auto known = receivers_.find(receiver);
   if (known != receivers_.end() && known->second.epoch == epoch) return;
-  receivers_[receiver] = {epoch, now};
+  receivers_[receiver] = {epoch, now, {}};
 }
 
-const ChannelNumbers& Baselines::Of(PeerId receiver) const {
+const Baselines::Receiver& Baselines::Find(PeerId receiver) const {
   const auto it = receivers_.find(receiver);
   PM_CHECK(it != receivers_.end());
-  return it->second.from;
+  return it->second;
 }
+
+void Baselines::End(PeerId receiver, const ChannelNumbers& accounted) {
+  Find(receiver);
+  receivers_[receiver].ended = accounted;
+}
+
+std::uint64_t Baselines::Ended(PeerId receiver, std::uint32_t channel) const {
+  return Find(receiver).ended.next(channel);
+}
+
+const ChannelNumbers& Baselines::Of(PeerId receiver) const { return Find(receiver).from; }
 
 }  // namespace peermesh::routing

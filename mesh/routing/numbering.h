@@ -163,21 +163,27 @@ class Receipts {
   SortedMap<PeerId, Origin> origins_;
 };
 
-// Where our account with each receiver began.
+// Where our account with each receiver began, and where it ended when the link was lost.
 class Baselines {
  public:
   // A link to this process of `receiver` came up. The first one begins the account at `now`.
   void Begin(PeerId receiver, std::uint64_t epoch, const ChannelNumbers& now);
+  // Begin was called. The link went: messages below these numbers may have been meant for it.
+  void End(PeerId receiver, const ChannelNumbers& accounted);
+  // Begin was called. Behind the last number of which End was told.
+  std::uint64_t Ended(PeerId receiver, std::uint32_t channel) const;
   // Begin was called. Good until another receiver comes or goes.
   const ChannelNumbers& Of(PeerId receiver) const;
+  bool Has(PeerId receiver) const { return receivers_.contains(receiver); }
   void Forget(PeerId receiver) { receivers_.erase(receiver); }
   std::size_t size() const { return receivers_.size(); }
 
  private:
   struct Receiver {
     std::uint64_t epoch = 0;
-    ChannelNumbers from;
+    ChannelNumbers from, ended;
   };
+  const Receiver& Find(PeerId receiver) const;
   SortedMap<PeerId, Receiver> receivers_;
 };
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "mesh/node/bounds.h"
 #include "tests/mesh/node/world.h"
 
 namespace peermesh::node {
@@ -142,6 +143,7 @@ TEST_F(LargeTest, AnnouncementsGoWithHeartbeats) {
   const AppIndex publisher = world.Open(first);
   const AppIndex reader = world.Open(Stranger(first));
   world.Subscribe(reader, 1, "news");
+  for (HostIndex host = 0; host < 40; ++host) world.Subscribe(world.Open(host), 1, "news");
   world.Run(4s);
   const auto publish = [&] {
     AnswerTo(publisher, world.Publish(publisher, {"news"}));
@@ -189,6 +191,96 @@ TEST_F(LargeTest, TwoThatKnowTheSameTellEachOtherNoRecordsOnANewLink) {
   ASSERT_TRUE(world.RunUntil([&] { return world.app(reader).received.delivered == 1; }, 2s));
   EXPECT_TRUE(world.Linked(first, other));
   EXPECT_EQ(told(), before);
+}
+
+// The world checks the order, and that nothing is missing.
+TEST_F(LargeTest, WhatFewListenToGoesToThemAlone) {
+  std::vector<AppIndex> readers;
+  const auto listen = [&](HostIndex host) {
+    readers.push_back(world.Open(host));
+    world.Subscribe(readers.back(), 1, "news");
+  };
+  for (HostIndex host = 40; host < 43; ++host) listen(host);
+  const AppIndex publisher = world.Open(first);
+  world.Run(kNewcomer + 4s);
+  const auto publish = [&](int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      AnswerTo(publisher, world.Publish(publisher, {"news", "news"}));
+      world.Run(100ms);
+    }
+  };
+  const auto sent = [&] {
+    std::uint64_t messages = 0;
+    for (HostIndex host = 0; host < kPeers; ++host) {
+      messages += world.node(host).stats().sent_messages;
+    }
+    return messages;
+  };
+  publish(20);
+  std::uint64_t before = sent();
+  publish(20);
+  EXPECT_EQ(sent() - before, 20 * 2 * 3u) << "by the publisher to its listeners";
+  listen(50);
+  world.Run(2s);
+  publish(20);
+  before = sent();
+  publish(20);
+  EXPECT_EQ(sent() - before, 20 * 2 * 4u) << "with the newcomer";
+  for (HostIndex host = 0; host < 40; ++host) listen(host);
+  world.Run(4s);
+  before = sent();
+  publish(20);
+  EXPECT_GE(sent() - before, 20 * 2 * (kPeers - 1)) << "everybody passes it on";
+  for (HostIndex host = 5; host < 40; ++host) world.CloseApp(readers[4 + host]);
+  world.Run(10s);
+  publish(40);
+  world.Run(3s);
+  for (std::size_t reader = 0; reader < 3; ++reader) {
+    EXPECT_EQ(world.app(readers[reader]).received.delivered, 140 * 2u);
+    EXPECT_TRUE(world.app(readers[reader]).received.gapped.empty());
+  }
+  EXPECT_EQ(world.app(readers[3]).received.delivered, 100 * 2u);
+  EXPECT_TRUE(world.app(readers[3]).received.gapped.empty());
+  EXPECT_EQ(world.app(readers[4]).received.delivered, 60 * 2u);
+  EXPECT_TRUE(world.app(readers[4]).received.gapped.empty());
+}
+
+TEST_F(LargeTest, WhereNobodyListensNothingIsSent) {
+  const AppIndex publisher = world.Open(first);
+  world.Run(kNewcomer + 4s);
+  AnswerTo(publisher, world.Publish(publisher, {"news"}));
+  world.Run(2s);
+  for (HostIndex host = 0; host < kPeers; ++host) {
+    EXPECT_EQ(world.node(host).stats().sent_messages, 0u);
+  }
+}
+
+TEST_F(LargeTest, ALinkThatBreaksIsMadeAgainAndItsLossesAreAnnounced) {
+  const HostIndex other = Stranger(first);
+  const AppIndex reader = world.Open(other);
+  world.Subscribe(reader, 1, "news");
+  const AppIndex publisher = world.Open(first);
+  world.Run(kNewcomer + 4s);
+  const auto publish = [&](int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      AnswerTo(publisher, world.Publish(publisher, {"news"}));
+      world.Run(100ms);
+    }
+  };
+  publish(30);
+  ASSERT_TRUE(world.Linked(first, other));
+  world.Cut(first, other);
+  publish(100);
+  EXPECT_FALSE(world.Linked(first, other));
+  world.Heal(first, other);
+  publish(200);
+  world.Run(3s);
+  const sim::Received& received = world.app(reader).received;
+  std::uint64_t gapped = 0;
+  for (const auto& [reason, numbers] : received.gapped) gapped += numbers;
+  EXPECT_EQ(received.delivered + gapped, 330u);
+  EXPECT_GE(received.delivered, 270u) << "while there was no link they went over the trees";
+  EXPECT_GE(gapped, 1u);
 }
 
 // The world checks the order.
