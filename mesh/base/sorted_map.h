@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "mesh/base/check.h"
 #include "mesh/base/growth.h"
 
 namespace peermesh {
@@ -41,6 +42,12 @@ class SortedMap {
   iterator find(const Key& key) { return Find(entries_, key); }
   const_iterator find(const Key& key) const { return Find(entries_, key); }
   bool contains(const Key& key) const { return find(key) != end(); }
+  // It is there.
+  Value& at(const Key& key) {
+    const iterator found = find(key);
+    PM_CHECK(found != end());
+    return found->second;
+  }
   // A new one if there was none.
   Value& operator[](const Key& key) {
     auto at = Place(entries_, key);
@@ -56,11 +63,20 @@ class SortedMap {
     const auto at = find(key);
     if (at == end()) return 0;
     entries_.erase(at);
-    if (entries_.size() < entries_.capacity() / 2) entries_.shrink_to_fit();
+    ReturnRoom();
     return 1;
+  }
+  // All entries of which this is true.
+  template <class Predicate>
+  void EraseIf(Predicate predicate) {
+    std::erase_if(entries_, predicate);
+    ReturnRoom();
   }
 
  private:
+  void ReturnRoom() {
+    if (entries_.size() < entries_.capacity() / 2) entries_.shrink_to_fit();
+  }
   template <class Some>
   static auto Place(Some& entries, const Key& key) {
     return std::lower_bound(entries.begin(), entries.end(), key,

@@ -44,6 +44,7 @@
 #include "mesh/base/id.h"
 #include "mesh/base/limits.h"
 #include "mesh/base/rng.h"
+#include "mesh/base/sorted_map.h"
 #include "mesh/base/time.h"
 
 namespace peermesh::discovery {
@@ -198,7 +199,7 @@ class AddressBook {
   bool large_ = false;
   std::vector<Seed> seeds_;
   std::vector<Known> known_;  // in order of id: a map would take twice the room
-  std::map<PeerId, Target> peers_;
+  SortedMap<PeerId, Target> peers_;
   Queue due_, paced_;           // of peers_
   Instant seeds_due_ = kNever;  // the first of seeds_
   Instant paced_from_{};        // when one of paced_ may be dialled

@@ -25,13 +25,14 @@ void AddressBook::SetLarge(Instant now, bool large) {
 }
 
 void AddressBook::BecomeLarge(Instant now) {
-  for (auto it = peers_.begin(); it != peers_.end();) {
-    Target& target = it->second;
-    if (target.round == 0) SetDue(it->first, target, kNever);
+  for (auto& [peer, target] : peers_) {
+    if (target.round == 0) SetDue(peer, target, kNever);
     target.wait = Duration{};
-    const bool idle = !target.linked && !target.dialling && target.round == 0;
-    it = idle ? peers_.erase(it) : std::next(it);
   }
+  peers_.EraseIf([](const auto& entry) {
+    const Target& target = entry.second;
+    return !target.linked && !target.dialling && target.round == 0;
+  });
   for (const Known& known : known_) {
     if (known.lost) BeginSeeking(now, known.peer);
   }
@@ -65,7 +66,7 @@ void AddressBook::DropIfIdle(PeerId peer) {
   if (it == peers_.end()) return;
   const Target& target = it->second;
   if (target.linked || target.dialling || target.round > 0 || target.tries > 0) return;
-  if (target.due == kNever) peers_.erase(it);
+  if (target.due == kNever) peers_.erase(peer);
 }
 
 // --- Wanted --------------------------------------------------------------------------------------

@@ -37,13 +37,17 @@ TEST(SortedMapTest, ItDoesWhatAMapDoes) {
   SortedMap<std::uint64_t, std::uint64_t> sorted;
   std::map<std::uint64_t, std::uint64_t> map;
   for (int step = 0; step < 2000; ++step) {
-    const std::uint64_t key = rng.Below(50), what = rng.Below(3);
+    const std::uint64_t key = rng.Below(50), what = rng.Below(100);
     if (what == 0) {
+      const auto goes = [key](const auto& entry) { return entry.first > key; };
+      sorted.EraseIf(goes);
+      std::erase_if(map, goes);
+    } else if (what < 33) {
       ASSERT_EQ(sorted.erase(key), map.erase(key));
-    } else if (what == 1) {
+    } else if (what < 66) {
       ASSERT_EQ(sorted.contains(key), map.contains(key));
       if (map.contains(key)) {
-        ASSERT_EQ(sorted.find(key)->second, map.at(key));
+        ASSERT_EQ(sorted.at(key), map.at(key));
       }
     } else {
       sorted[key] = map[key] = rng.Below(1000);
