@@ -433,7 +433,7 @@ void World::DropForged(node::DataFrame& frame) {
 }
 
 void World::Perform(HostIndex host, node::Persist& wish) {
-  hosts_.at(host)->disk->Remember(now_, std::move(wish.record));
+  if (keep_disks) hosts_.at(host)->disk->Remember(now_, std::move(wish.record));
 }
 
 void World::Perform(HostIndex host, node::Forget& wish) {

@@ -9,7 +9,8 @@
 // Broadcasts and statements are signed with a keyed hash that only the world can make; what comes
 // with another is thrown away and counted, as a driver does.
 //
-// A mesh of thousands: `checks` seldom, `keep_answers` and `keep_truth` off, and `write_time` 0.
+// A mesh of thousands: `checks` seldom, `keep_answers`, `keep_truth` and `keep_disks` off, and
+// `write_time` 0.
 //
 // It also keeps the truth: every number a node gave out and what it was given for. Applications are
 // checked against it with every delivery (order, content, matched subscriptions), and at the end
@@ -64,6 +65,7 @@ class World {
   bool keep_answers = true;  // and texts and notes; off for long runs
   // The books of who is owed what, which grow with every pair of peers. Off: witnesses judge.
   bool keep_truth = true;
+  bool keep_disks = true;  // off where nobody is started again: they are no memory of a peer's
   // Bytes of a control frame on the wire, as traffic counts it; RoughSize if it is not set.
   std::function<std::uint64_t(const node::ControlFrame&)> size_of;
 

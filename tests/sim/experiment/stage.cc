@@ -65,6 +65,7 @@ Stage::Stage(const Plan& the_plan, std::uint64_t the_seed)
   outcome.seed = seed;
   world.keep_answers = false;
   world.keep_truth = false;
+  world.keep_disks = false;
   const bool many = plan.peers > kManyPeers;
   world.checks = {.every = many ? 4096u : 64u, .all = std::chrono::seconds(many ? 600 : 60)};
   world.SetShape(plan.shape);
