@@ -68,9 +68,6 @@ class Outbox {
   std::uint64_t bytes() const { return bytes_; }
   std::size_t size() const { return pieces_.size(); }
 
-  // True while a write is outstanding; the owner sets and clears it.
-  bool busy = false;
-
   void CheckInvariants() const {
     std::uint64_t sum = 0;
     for (const Entry& entry : pieces_) sum += entry.charge;

@@ -19,7 +19,7 @@ void Node::Impl::OnFrame(Instant now, Link& link, Heartbeat& frame, Effects& out
   const bool remembered = frame.echo != 0 && frame.echo <= link.heartbeats_sent &&
                           link.heartbeats_sent - frame.echo < kHeartbeatMemory;
   if (remembered && frame.echo_delay >= Duration{}) {
-    const Instant sent = link.heartbeat_sent_at[frame.echo % kHeartbeatMemory];
+    const Instant sent = LatestAt(now, link.heartbeat_sent_at[frame.echo % kHeartbeatMemory]);
     const Duration total = now - sent;
     link.answered = std::max(link.answered, sent);
     if (frame.echo_delay <= total) {

@@ -304,7 +304,7 @@ void Node::Impl::PushHeartbeat(Instant now, Link& link, bool asks) {
   beat.asks = asks;
   if (large_.on && !large_.partial) beat.table_hash = members_.TableHash();
   if (link.id == peers_.at(link.peer).winner) beat.have = trees_.TakeAnnouncements(now, link.peer);
-  link.heartbeat_sent_at[beat.number % kHeartbeatMemory] = now;
+  link.heartbeat_sent_at[beat.number % kHeartbeatMemory] = ShortTime(now);
   PushControl(link, std::move(beat));
 }
 

@@ -337,7 +337,7 @@ void Node::Impl::CheckInvariants() const {
     subscriptions += session.subscriptions.size();
     PM_CHECK(session.subscriptions.size() <= kMaxSubscriptionsPerSession);
     // Nothing waits while the session could take it.
-    PM_CHECK(session.closing || session.outbox.busy || session.outbox.empty());
+    PM_CHECK(session.closing || session.busy || session.outbox.empty());
   }
   PM_CHECK(open <= kMaxSessions);  // refused ones are closing from the start
   PM_CHECK(subscriptions == interest_.local_subscriptions());

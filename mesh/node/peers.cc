@@ -324,8 +324,7 @@ void Node::Impl::CheckDrained(Instant now, Effects& out) {
   bool waiting = large_.farewell_due;
   for (const auto& [id, peer] : peers_)
     waiting |= !peer.outbox.empty() || !peer.relay.empty() || links_.at(peer.sending).data_busy;
-  for (const auto& [id, session] : sessions_)
-    waiting |= !session.outbox.empty() || session.outbox.busy;
+  for (const auto& [id, session] : sessions_) waiting |= !session.outbox.empty() || session.busy;
   for (const auto& [id, link] : links_) waiting |= link.control_busy || !link.control.empty();
   if (waiting && now < drain_deadline_) return;
   drained_ = true;

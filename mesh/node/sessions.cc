@@ -244,8 +244,8 @@ void Node::Impl::FlushBuilt(Instant now) {
 void Node::Impl::On(Instant, const DeliverDone& done, Effects&) {
   const auto it = sessions_.find(done.session);
   if (it == sessions_.end()) return;
-  PM_CHECK(it->second.outbox.busy);
-  it->second.outbox.busy = false;
+  PM_CHECK(it->second.busy);
+  it->second.busy = false;
   dirty_sessions_.insert(done.session);
 }
 
@@ -267,8 +267,8 @@ void Node::Impl::FlushSession(Instant now, SessionId id, Session& session, Effec
     return;
   }
   if (session.pressure.overfull(session.outbox.bytes())) Overflow(id, session, out);
-  if (!session.outbox.busy && !session.outbox.empty()) {
-    session.outbox.busy = true;
+  if (!session.busy && !session.outbox.empty()) {
+    session.busy = true;
     Deliver deliver{id, session.outbox.TakeUpTo(kFlushBytes)};
     for (const flow::Delivery& delivery : deliver.deliveries) {
       stats_.delivered_messages += delivery.items.size();

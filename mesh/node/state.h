@@ -32,6 +32,15 @@
 
 namespace peermesh::node {
 
+// The last 32 bits of an instant, and the latest instant that ends so: the same one for 71 minutes,
+// and no link is silent for that long.
+inline std::uint32_t ShortTime(Instant when) {
+  return static_cast<std::uint32_t>(when.time_since_epoch().count());
+}
+inline Instant LatestAt(Instant now, std::uint32_t short_time) {
+  return now - Duration(ShortTime(now) - short_time);
+}
+
 // A piece that waits for its link.
 struct QueuedPiece {
   Relayed relayed;
@@ -56,7 +65,7 @@ struct Link {
   bool snapshot_due = false;  // deltas did not fit the queue: all follows when it is empty
   flow::Ring<ControlFrame> control;
   std::uint64_t heartbeats_sent = 0;
-  std::array<Instant, kHeartbeatMemory> heartbeat_sent_at{};
+  std::array<std::uint32_t, kHeartbeatMemory> heartbeat_sent_at{};  // see ShortTime
   std::uint64_t heard_number = 0;
   Instant heard_number_at{};
   // Data lane.
@@ -224,6 +233,7 @@ struct Session {
   flow::Outbox<flow::Delivery> outbox;
   flow::Pressure pressure{kSessionQueueBytes};
   Duration block{};
+  bool busy = false;  // a Deliver is outstanding
   bool close_when_slow = false;
   bool overmatched = false;  // a message matched too many of its subscriptions
   bool closing = false;
