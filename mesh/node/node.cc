@@ -35,6 +35,7 @@ void Node::Handle(Instant now, Input input, Effects& out) {
 void Node::Wake(Instant now, Effects& out) { impl_->Wake(now, out); }
 Instant Node::NextWake() const { return impl_->NextWake(); }
 const Stats& Node::stats() const { return impl_->stats(); }
+const broadcast::Stats& Node::broadcast_stats() const { return impl_->broadcast_stats(); }
 Census Node::TakeCensus() const { return impl_->TakeCensus(); }
 std::vector<membership::PeerView> Node::Peers() const { return impl_->Peers(); }
 membership::Members::Lookup Node::Find(std::string_view target) const {

@@ -67,7 +67,6 @@ struct Stats {
   std::uint64_t peer_misbehaved = 0;
   std::uint64_t statements_made = 0, statements_heard = 0, refutations = 0;
   std::uint64_t tables_compared = 0;
-  broadcast::Stats broadcast;
 };
 
 // What the node holds right now, counted by walking.
@@ -116,6 +115,7 @@ class Node {
   Instant NextWake() const;
 
   const Stats& stats() const;
+  const broadcast::Stats& broadcast_stats() const;
   Census TakeCensus() const;
   // The table, this peer included.
   std::vector<membership::PeerView> Peers() const;

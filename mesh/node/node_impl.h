@@ -34,6 +34,7 @@ class Node::Impl {
   Instant NextWake() const;
 
   const Stats& stats() const { return stats_; }
+  const broadcast::Stats& broadcast_stats() const { return trees_.stats(); }
   Census TakeCensus() const;
   std::vector<membership::PeerView> Peers() const;
   membership::Members::Lookup Find(std::string_view target) const;

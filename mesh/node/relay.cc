@@ -104,7 +104,6 @@ void Node::Impl::Apply(Instant now, broadcast::Wishes& wishes, Effects& out) {
     }
   }
   wishes.clear();
-  stats_.broadcast = trees_.stats();
   if (!large_.aside.empty()) TakeAside(now, {}, out);
 }
 

@@ -143,7 +143,7 @@ void PeerMetrics::CollectNode(const node::Node& node, metrics::Page& page) const
       .Add({{"queue", "links"}}, static_cast<double>(census.link_queue_bytes))
       .Add({{"queue", "sessions"}}, static_cast<double>(census.session_queue_bytes))
       .Add({{"queue", "broadcasts"}}, static_cast<double>(census.relay_queue_bytes));
-  CollectLargeMesh(stats, census, page);
+  CollectLargeMesh(node, census, page);
 
   std::array<double, 6> states{};
   std::vector<std::uint64_t> buckets(std::size(kRoundTripBounds) + 1);
@@ -217,8 +217,10 @@ void PeerMetrics::CollectConnections(metrics::Page& page) const {
 }
 
 // Beyond the full mesh.
-void PeerMetrics::CollectLargeMesh(const node::Stats& stats, const node::Census& census,
+void PeerMetrics::CollectLargeMesh(const node::Node& node, const node::Census& census,
                                    metrics::Page& page) {
+  const node::Stats& stats = node.stats();
+  const broadcast::Stats& broadcast = node.broadcast_stats();
   page.Gauge("peermesh_overlay_active", "1 when the mesh is too large for a link to every peer.")
       .Add(census.large ? 1.0 : 0.0);
   page.Gauge("peermesh_overlay_neighbors", "Peers over whose links everything is broadcast.")
@@ -230,13 +232,13 @@ void PeerMetrics::CollectLargeMesh(const node::Stats& stats, const node::Census&
   page.Gauge("peermesh_broadcast_waiting_bytes", "Batches that wait for one before them.")
       .Add(static_cast<double>(census.waiting_bytes));
   page.Counter("peermesh_broadcast_batches_total", "Batches from neighbours.")
-      .Add({{"event", "received"}}, static_cast<double>(stats.broadcast.pieces))
-      .Add({{"event", "duplicate"}}, static_cast<double>(stats.broadcast.duplicates))
-      .Add({{"event", "late"}}, static_cast<double>(stats.broadcast.late));
+      .Add({{"event", "received"}}, static_cast<double>(broadcast.pieces))
+      .Add({{"event", "duplicate"}}, static_cast<double>(broadcast.duplicates))
+      .Add({{"event", "late"}}, static_cast<double>(broadcast.late));
   page.Counter("peermesh_broadcast_repairs_total", "Batches asked for that had not come.")
-      .Add({{"event", "asked"}}, static_cast<double>(stats.broadcast.grafts_sent))
-      .Add({{"event", "served"}}, static_cast<double>(stats.broadcast.grafts_served))
-      .Add({{"event", "unserved"}}, static_cast<double>(stats.broadcast.grafts_unserved));
+      .Add({{"event", "asked"}}, static_cast<double>(broadcast.grafts_sent))
+      .Add({{"event", "served"}}, static_cast<double>(broadcast.grafts_served))
+      .Add({{"event", "unserved"}}, static_cast<double>(broadcast.grafts_unserved));
   page.Counter("peermesh_voices_total", "Voices on who is gone.")
       .Add({{"event", "made"}}, static_cast<double>(stats.statements_made))
       .Add({{"event", "heard"}}, static_cast<double>(stats.statements_heard))

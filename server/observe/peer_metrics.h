@@ -82,7 +82,7 @@ class PeerMetrics {
   void Collect(metrics::Page& page) const;
   void CollectNode(const node::Node& node, metrics::Page& page) const;
   void CollectConnections(metrics::Page& page) const;
-  static void CollectLargeMesh(const node::Stats& stats, const node::Census& census,
+  static void CollectLargeMesh(const node::Node& node, const node::Census& census,
                                metrics::Page& page);
   void CollectLinks(metrics::Page& page) const;
   void CollectRefusals(metrics::Page& page) const;
