@@ -173,7 +173,7 @@ void Node::Impl::Receive(Instant now, Link& link, DataFrame& frame, Effects& out
     const broadcast::Stream stream{from, link.epoch, run.channel};
     if (!PutAside(now, stream, run, seen, out)) ReceiveRun(now, stream, run, seen, fed, out);
   }
-  if (large_.aside_bytes > kMaxAsideBytes) TakeAside(now, {}, out);
+  if (!large_.aside.empty()) TakeAside(now, {}, out);
   stats_.received_messages += messages;
   stats_.received_bytes += bytes;
   peer.owed_messages += messages;

@@ -278,7 +278,6 @@ void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, bool in_order
   }
   if (!in_order) ListenerLost(now, id);
   DeliverWaiting(now, true, out);
-  TakeAside(now, id, out);
 }
 
 // --- Heartbeats and the control lane -------------------------------------------------------------

@@ -315,7 +315,7 @@ void Node::Impl::CheckInvariants() const {
   PM_CHECK(large_.waiting.size() <= kMaxWaitingStreams);
   std::uint64_t aside_bytes = 0;
   for (const auto& [stream, aside] : large_.aside) {
-    PM_CHECK(!aside.runs.empty() && peers_.contains(stream.origin));
+    PM_CHECK(!aside.runs.empty() && receipts_.Has(stream.origin));
     for (const RunAside& one : aside.runs) aside_bytes += one.run.bytes();
   }
   PM_CHECK(aside_bytes == large_.aside_bytes && aside_bytes <= kMaxAsideBytes + kMaxPublishBytes);

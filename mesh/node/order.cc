@@ -51,6 +51,7 @@ bool Node::Impl::PutAside(Instant now, const broadcast::Stream& stream, flow::Ru
       std::vector<SessionId> fed;
       ReceiveRun(now, stream, before, seen, fed, out);
       seen = true;
+      if (!WaitsForBroadcast(stream, run.behind)) return false;  // it waited for this account
     }
   }
   RunsAside& aside = large_.aside[stream];
@@ -61,7 +62,7 @@ bool Node::Impl::PutAside(Instant now, const broadcast::Stream& stream, flow::Ru
   return true;
 }
 
-// Those whose broadcasts have come, whose time is up, or whose origin's link is gone, in order.
+// Those whose broadcasts have come, whose time is up, or whose origin is gone, in order.
 void Node::Impl::TakeAside(Instant now, std::optional<PeerId> gone, Effects& out) {
   const bool too_many =
       large_.aside.size() > kMaxWaitingStreams || large_.aside_bytes > kMaxAsideBytes;

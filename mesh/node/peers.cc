@@ -241,6 +241,7 @@ void Node::Impl::ReportMembers(Instant now, Effects& out) {
     Count(row, change.removed);
     if (change.removed) {
       book_.Forget(row.id);
+      TakeAside(now, row.id, out);
       receipts_.Forget(row.id);
       baselines_.Forget(row.id);
       quorum_.Forget(row.id);

@@ -14,10 +14,8 @@ namespace peermesh::node {
 
 // Whether what is published on this channel now goes to its listeners alone.
 bool Node::Impl::GoesStraight(Instant now, std::uint32_t channel) {
-  if (!KnowsEverybody(now) || interested_[channel] > kFewListeners) {
-    large_.sparse.erase(channel);
-    return false;
-  }
+  if (interested_[channel] > kFewListeners) large_.sparse.erase(channel);
+  if (interested_[channel] > kFewListeners || !KnowsEverybody(now)) return false;
   Sparse& sparse = large_.sparse[channel];
   ListListeners(now, channel, sparse);
   const bool in_use = sparse.published && now - *sparse.published < kSurplusLink;
