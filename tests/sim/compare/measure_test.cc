@@ -43,8 +43,10 @@ TEST(MeasureTest, LayersDieWithTheirGateways) {
 // About 0.996 of the survivors of a random 8-regular graph, 0.953 with degree 5.
 TEST(MeasureTest, OursHoldsTogetherAsAnEightRegularGraphDoes) {
   const Figures figures = Mean(Way::kOurs, 200, 1, 2);
-  EXPECT_LE(figures.links_max, 12);
-  EXPECT_LE(figures.idle_max, 1050);
+  // Of one peer at one moment: eight neighbours, one more of a walk, and links about to go.
+  EXPECT_LE(figures.links_max, 14);
+  EXPECT_LE(figures.links_mean, 9);
+  EXPECT_LE(figures.idle_max, 1200) << "8 links would be 1,000";
   EXPECT_GT(figures.survive_random, 0.98);
   EXPECT_GT(figures.survive_best, 0.999);
 }
