@@ -251,7 +251,7 @@ void Node::Impl::ReceiveRun(Instant now, const broadcast::Stream& stream, flow::
   receipts_.Settle(origin, run.channel, run.next);
   for (const auto& [session, built] : built_) fed.push_back(session);
   FlushBuilt(now);
-  if (!large_.waiting.empty()) DeliverWaiting(now, false, out);
+  if (!large_.waiting.empty()) DeliverWaiting(now, {}, out);
 }
 
 }  // namespace peermesh::node

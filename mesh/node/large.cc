@@ -189,7 +189,7 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
       sign_due_ = true;
     }
   }
-  if (!large_.waiting.empty()) DeliverWaiting(now, false, out);
+  if (!large_.waiting.empty()) DeliverWaiting(now, {}, out);
   if (!large_.aside.empty()) TakeAside(now, {}, out);
   if (!large_.sparse.empty()) WakeSparse(now);
   if (QueuesWake() > now) return;

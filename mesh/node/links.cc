@@ -277,7 +277,7 @@ void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, bool in_order
     book_.Lost(now, id);
   }
   if (!in_order) ListenerLost(now, id);
-  DeliverWaiting(now, true, out);
+  DeliverWaiting(now, id, out);
 }
 
 // --- Heartbeats and the control lane -------------------------------------------------------------

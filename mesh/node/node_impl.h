@@ -207,7 +207,7 @@ class Node::Impl {
   void AnnounceNotCome(Instant now, const broadcast::Piece& piece, Effects& out);
   bool WaitsForBroadcast(const broadcast::Stream& stream, std::uint64_t behind) const;
   bool WaitsForStraight(const broadcast::Deliver& deliver) const;
-  void DeliverWaiting(Instant now, bool all_due, Effects& out);
+  void DeliverWaiting(Instant now, std::optional<PeerId> gone, Effects& out);
 
   // watch.cc: whether those with a link are heard, silent or late
   void OnFrame(Instant now, Link& link, PeerStates& frame, Effects& out);

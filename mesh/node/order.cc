@@ -104,13 +104,14 @@ bool Node::Impl::WaitsForStraight(const broadcast::Deliver& deliver) const {
 }
 
 // Those whose account has come, whose origin is gone, or whose time is up.
-void Node::Impl::DeliverWaiting(Instant now, bool all_due, Effects& out) {
+void Node::Impl::DeliverWaiting(Instant now, std::optional<PeerId> gone, Effects& out) {
+  const bool too_many = large_.waiting.size() > kMaxWaitingStreams;
   for (auto it = large_.waiting.begin(); it != large_.waiting.end();) {
     const std::vector<broadcast::Deliver> pieces = std::move(it->second.pieces);
     const Instant until = it->second.until;
     const broadcast::Stream stream = it->first;
     it = large_.waiting.erase(it);
-    const bool due = all_due || until <= now;
+    const bool due = too_many || until <= now || stream.origin == gone;
     std::size_t done = 0;
     while (done < pieces.size() && (due || !WaitsForStraight(pieces[done]))) {
       DeliverPiece(now, pieces[done++], out);

@@ -98,7 +98,7 @@ void Node::Impl::Apply(Instant now, broadcast::Wishes& wishes, Effects& out) {
       WaitingPieces& waiting = large_.waiting[deliver->piece->stream];
       if (waiting.pieces.empty()) waiting.until = now + kWaitForStraight;
       waiting.pieces.push_back(*deliver);
-      if (large_.waiting.size() > kMaxWaitingStreams) DeliverWaiting(now, true, out);
+      if (large_.waiting.size() > kMaxWaitingStreams) DeliverWaiting(now, {}, out);
     } else if (const auto* missing = std::get_if<broadcast::Missing>(&wish)) {
       AnnounceGap(now, missing->stream, {missing->from, missing->to}, LossReason::kMissing, out);
     }
