@@ -72,9 +72,6 @@ inline constexpr Duration kRecordSpread = std::chrono::seconds(20);
 static_assert(kRecordEvery + kRecordSpread < membership::kStranded);
 // Tables that differ in so many heartbeats in a row are compared: news takes less than one.
 inline constexpr int kTableDiffers = 2;
-// Statements about peers that a partial table does not hold are passed on all the same; so many are
-// remembered, so that each is passed on once (guess: what ten thousand peers say in a few seconds).
-inline constexpr std::size_t kStrangersRemembered = 1024;
 // Rows tried to find one that may go; the overlay holds on to 76 of hundreds.
 inline constexpr int kEvictionTries = 32;
 // A newcomer learns the table from its neighbours, who know all of it: it passes on only what they

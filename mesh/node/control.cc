@@ -205,7 +205,14 @@ void Node::Impl::AnnounceInterest() {
 
 void Node::Impl::OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& out) {
   const PeerId from = link.peer;
-  for (const membership::RecordRef& record : frame.records) LearnRecord(now, record, from, out);
+  for (const membership::RecordRef& record : frame.records) {
+    const bool room = !large_.partial() || members_.Find(record->id) != nullptr;
+    if (!frame.news || room || record->id == config_.self) {
+      LearnRecord(now, record, from, out);
+    } else if (large_.strangers->records.IsFirst(now, record->id, record->incarnation)) {
+      large_.news.Add(record, from);
+    }
+  }
 }
 
 void Node::Impl::OnFrame(Instant now, Link& link, Goodbye& frame, Effects& out) {

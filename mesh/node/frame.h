@@ -62,6 +62,7 @@ using PeerRecord = membership::Record;
 
 struct PeerRecords {
   std::vector<membership::RecordRef> records;
+  bool news = false;  // to be passed on, even by those who have no room for them
 };
 
 struct PeerBelief {

@@ -35,9 +35,11 @@ void Node::Impl::ReviewSize(Instant now, Effects& out) {
 // that what is left is a fair sample.
 bool Node::Impl::MakeRoomFor(PeerId peer) {
   const std::size_t most = config_.shape.table_peers;
-  if (large_.partial && members_.alive() < most / 2) large_.partial = false;
+  if (large_.partial() && members_.alive() < most / 2) {
+    large_.strangers.reset();
+  }
   if (!large_.on || members_.size() + 1 < most || members_.Find(peer) != nullptr) return true;
-  large_.partial = true;
+  if (!large_.strangers) large_.strangers = std::make_unique<Strangers>();
   PeerId from;
   for (std::size_t at = 0; at < 8; ++at) {
     from.bytes[at] = static_cast<std::uint8_t>(rng_.Below(256));
@@ -145,7 +147,7 @@ void Node::Impl::Introduce(Link& link, const overlay::Message& message) {
   if (const auto* walk = std::get_if<overlay::ForwardJoin>(&message)) named = {walk->joiner};
   if (const auto* reply = std::get_if<overlay::NeighborReply>(&message)) named = reply->candidates;
   if (const auto* end = std::get_if<overlay::Disconnect>(&message)) named = end->candidates;
-  if (large_.partial) {
+  if (large_.partial()) {
     if (const auto* sample = std::get_if<overlay::Shuffle>(&message)) named = sample->sample;
     if (const auto* sample = std::get_if<overlay::ShuffleReply>(&message)) named = sample->sample;
   }
@@ -189,6 +191,10 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
       sign_due_ = true;
     }
   }
+  if (large_.partial()) {
+    large_.strangers->records.Wake(now);
+    large_.strangers->statements.Wake(now);
+  }
   if (!large_.waiting.empty()) DeliverWaiting(now, {}, out);
   if (!large_.aside.empty()) TakeAside(now, {}, out);
   if (!large_.sparse.empty()) WakeSparse(now);
@@ -212,7 +218,7 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
 // Of what is not looked for link by link.
 Instant Node::Impl::LargeDeadline() const {
   Instant next = std::min({overlay_.NextWake(), trees_.NextWake(), quorum_.NextWake(),
-                           large_.record_at});
+                           large_.record_at, large_.news.due()});
   for (const auto& [peer, until] : large_.borrowed) next = std::min(next, until);
   for (const auto& [stream, waiting] : large_.waiting) next = std::min(next, waiting.until);
   for (const auto& [stream, aside] : large_.aside) next = std::min(next, aside.until);

@@ -301,7 +301,7 @@ void Node::Impl::PushHeartbeat(Instant now, Link& link, bool asks) {
   beat.interest_generation = interest_.generation();
   beat.interest_hash = interest_.hash();
   beat.asks = asks;
-  if (large_.on && !large_.partial) beat.table_hash = members_.TableHash();
+  if (large_.on && !large_.partial()) beat.table_hash = members_.TableHash();
   if (link.id == peers_.at(link.peer).winner) beat.have = trees_.TakeAnnouncements(now, link.peer);
   link.heartbeat_sent_at[beat.number % kHeartbeatMemory] = ShortTime(now);
   PushControl(link, std::move(beat));

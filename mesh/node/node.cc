@@ -118,6 +118,7 @@ void Node::Impl::Finish(Instant now, Effects& out) {
     RetryHeld(now, out);
     for (auto& [id, peer] : peers_) MaybeGrant(now, peer, out);
   }
+  TellNews(now);
   std::sort(to_flush_.begin(), to_flush_.end());
   for (std::size_t at = 0; at < to_flush_.size(); ++at) {
     if (Link* link = FindLink(to_flush_[at]); link != nullptr) FlushControl(*link, out);

@@ -223,8 +223,8 @@ class Node::Impl {
   void Accuse(PeerId subject, membership::StateReason why, Effects& out);
   void TakeBack(PeerId subject, Effects& out);
   void Say(PeerId subject, membership::Claim claim, membership::StateReason why, Effects& out);
-  bool IsFirst(const membership::Statement& statement);
-  void PassOn(PeerId subject);
+  void PassOn(PeerId about);
+  void TellNews(Instant now);
   void ApplyVerdicts(Instant now, Effects& out);
 
   // tables.cc: member tables compared

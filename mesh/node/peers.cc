@@ -132,7 +132,7 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
     // Who tells of somebody that is gone missed the news.
     // Not to somebody whose link went with a verdict on an earlier record of the same frame.
     const auto teller = from ? peers_.find(*from) : peers_.end();
-    if (large_.on && !large_.partial && teller != peers_.end()) {
+    if (large_.on && !large_.partial() && teller != peers_.end()) {
       SendEvidence(*FindLink(teller->second.winner), id);
     }
     return;
@@ -146,15 +146,18 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
   book_.Learn(now, id, record.addresses());
   overlay_.Learn(now, id);
   Reported& reported = reported_[id];
-  reported.quiet = quiet || large_.partial;
+  reported.quiet = quiet || large_.partial();
   if (reported.quiet) {
     ApplyVerdicts(now, out);
     return;
   }
   out.push_back(Persist{record});
   // News travels once over every link; who knows it already stops it.
-  if (!large_.on || from == id || now - started_ >= kNewcomer)
+  if (!large_.on) {
     Broadcast(PeerRecords{{record}}, from);
+  } else if (from == id || now - started_ >= kNewcomer) {
+    large_.news.Add(record, from);
+  }
   // What we said of this peer before was about an earlier incarnation, or unknown to those we told.
   if (peers_.contains(id)) TellBelief(id, id);
   ApplyVerdicts(now, out);
@@ -327,6 +330,7 @@ void Node::Impl::CheckDrained(Instant now, Effects& out) {
     waiting |= !peer.outbox.empty() || !peer.relay.empty() || links_.at(peer.sending).data_busy;
   for (const auto& [id, session] : sessions_) waiting |= !session.outbox.empty() || session.busy;
   for (const auto& [id, link] : links_) waiting |= link.control_busy || !link.control.empty();
+  waiting |= !large_.news.empty();
   if (waiting && now < drain_deadline_) return;
   drained_ = true;
   for (const auto& [id, link] : links_) out.push_back(Close{id});

@@ -41,7 +41,7 @@ bool Node::Impl::GoesStraight(Instant now, std::uint32_t channel) {
 // same, and nobody came of late. While a mesh grows its news takes longer than a subscription is
 // waited for.
 bool Node::Impl::KnowsEverybody(Instant now) const {
-  if (large_.partial || now - std::max(started_, large_.met_at) < kNewcomer) return false;
+  if (large_.partial() || now - std::max(started_, large_.met_at) < kNewcomer) return false;
   if (!overlay_.HasActive()) return false;
   return std::all_of(links_.begin(), links_.end(), [this](const auto& entry) {
     const Link& link = entry.second;

@@ -14,7 +14,6 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <tuple>
 #include <vector>
 
 #include "mesh/base/id.h"
@@ -27,6 +26,7 @@
 #include "mesh/node/bounds.h"
 #include "mesh/node/frame.h"
 #include "mesh/node/input.h"
+#include "mesh/node/news.h"
 #include "mesh/overlay/overlay.h"
 #include "mesh/routing/numbering.h"
 
@@ -195,7 +195,6 @@ struct Sparse {
 struct Large {
   bool on = false, seeking = false;
   Instant small_since = kNever;          // few enough peers for a full mesh since then
-  bool partial = false;                  // more peers than the table holds: we know some of them
   std::optional<Instant> surplus_heard;  // somebody had no use for a link with us
   Instant sought_all{};                  // alone: when we last tried everybody
   Instant met_at{};                      // when somebody last came, or came back
@@ -205,7 +204,10 @@ struct Large {
   bool loud = true;
   std::uint64_t published = 0;  // our last loud record's incarnation
   std::vector<std::uint64_t> published_observers;
-  flow::Ring<std::tuple<PeerId, PeerId, std::uint64_t>> about_strangers;  // statements passed on
+  News news;
+  // There if there are more peers than the table holds: then we know some of them.
+  std::unique_ptr<Strangers> strangers;
+  bool partial() const { return strangers != nullptr; }
   std::uint64_t statement_number = 0;
   bool farewell_due = false;               // our word that we leave is being signed
   routing::ChannelNumbers broadcast_next;  // behind the last number broadcast on each channel

@@ -17,10 +17,10 @@ void Node::Impl::CompareTables(Link& link, const Heartbeat& frame) {
   link.their_table = frame.table_hash;
   if (large_.on && frame.number == 1 && !SameTable(link)) {
     if (std::exchange(link.record_withheld, false)) PushControl(link, PeerRecords{{own_record_}});
-    if (link.direction == Direction::kOutbound && !large_.partial) SendTableHashes(link);
+    if (link.direction == Direction::kOutbound && !large_.partial()) SendTableHashes(link);
     return;
   }
-  if (!large_.on || large_.partial || frame.table_hash == 0 ||
+  if (!large_.on || large_.partial() || frame.table_hash == 0 ||
       frame.table_hash == members_.TableHash()) {
     link.table_differs = 0;
     return;
@@ -31,7 +31,7 @@ void Node::Impl::CompareTables(Link& link, const Heartbeat& frame) {
 
 // Whether the other side knows whom we know, by its last heartbeat.
 bool Node::Impl::SameTable(const Link& link) const {
-  return large_.on && !large_.partial && link.their_table == members_.TableHash();
+  return large_.on && !large_.partial() && link.their_table == members_.TableHash();
 }
 
 void Node::Impl::SendTableHashes(Link& link) {
@@ -41,7 +41,7 @@ void Node::Impl::SendTableHashes(Link& link) {
 
 // Tells what is in the parts that differ.
 void Node::Impl::OnFrame(Instant, Link& link, TableHashes& frame, Effects&) {
-  if (frame.hashes.size() != kTableParts || large_.partial) return;
+  if (frame.hashes.size() != kTableParts || large_.partial()) return;
   const std::vector<std::uint64_t> ours = members_.PartHashes();
   PM_CHECK(ours.size() == kTableParts);
   TableRows rows;

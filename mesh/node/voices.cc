@@ -40,7 +40,12 @@ void Node::Impl::TakeBack(PeerId subject, Effects& out) {
 void Node::Impl::On(Instant now, StatementSigned& own, Effects& out) {
   PM_CHECK(own.statement != nullptr && own.statement->observer == config_.self);
   PassOn(own.statement->subject);
-  Broadcast(Statements{{own.statement}});
+  // Who has no record of us cannot check our word.
+  const bool unknown = large_.partial() && own_record_;
+  if (unknown && large_.strangers->records.IsFirst(now, config_.self, own_record_->incarnation)) {
+    large_.news.Add(own_record_, {});
+  }
+  large_.news.Add(own.statement, {});
   if (own.statement->subject == config_.self) {
     large_.farewell_due = false;
     return;
@@ -52,7 +57,6 @@ void Node::Impl::On(Instant now, StatementSigned& own, Effects& out) {
 void Node::Impl::OnFrame(Instant now, Link& link, Statements& frame, Effects& out) {
   const PeerId from = link.peer;
   const LinkId id = link.id;
-  Statements news;
   for (const StatementRef& statement : frame.statements) {
     PM_CHECK(statement != nullptr);
     ++stats_.statements_heard;
@@ -70,39 +74,41 @@ void Node::Impl::OnFrame(Instant now, Link& link, Statements& frame, Effects& ou
       health_.Refuted();
       continue;
     }
-    if (large_.partial && members_.Find(statement->subject) == nullptr) {
-      if (IsFirst(*statement)) news.statements.push_back(statement);
-      continue;
+    const membership::Row* row = members_.Find(statement->subject);
+    const bool unknown = row == nullptr || row->incarnation < statement->incarnation;
+    bool news = false;
+    if (large_.partial() && unknown) {
+      news = large_.strangers->statements.IsFirst(now, statement->observer, statement->number);
+    } else {
+      const auto heard = quorum_.Hear(now, statement);
+      if (heard == membership::Quorum::Heard::kImpolite) return Misbehaved(now, id, out);
+      news = heard == membership::Quorum::Heard::kNews;
     }
-    switch (quorum_.Hear(now, statement)) {
-      case membership::Quorum::Heard::kNews: news.statements.push_back(statement); break;
-      case membership::Quorum::Heard::kOld: break;
-      case membership::Quorum::Heard::kImpolite: return Misbehaved(now, id, out);
-    }
+    if (!news) continue;
+    PassOn(statement->subject);
+    if (large_.partial()) PassOn(statement->observer);
+    large_.news.Add(statement, from);
   }
-  for (const StatementRef& statement : news.statements) PassOn(statement->subject);
-  if (!news.statements.empty()) Broadcast(news, from);
   ApplyVerdicts(now, out);
 }
 
-// Of somebody that our table has no room for: whether we have not passed this on before.
-bool Node::Impl::IsFirst(const membership::Statement& statement) {
-  const std::tuple key{statement.observer, statement.subject, statement.number};
-  if (std::find(large_.about_strangers.begin(), large_.about_strangers.end(), key) !=
-      large_.about_strangers.end()) {
-    return false;
-  }
-  if (large_.about_strangers.size() >= kStrangersRemembered) large_.about_strangers.pop_front();
-  large_.about_strangers.push_back(key);
-  return true;
+// Voices count by the observers that the subject's latest record names: it goes before them.
+void Node::Impl::PassOn(PeerId about) {
+  const auto reported = reported_.find(about);
+  if (reported == reported_.end() || !std::exchange(reported->second.quiet, false)) return;
+  const membership::Row* row = members_.Find(about);
+  if (row != nullptr && row->record) large_.news.Add(row->record, {});
 }
 
-// Voices count by the observers that the subject's latest record names: it goes before them.
-void Node::Impl::PassOn(PeerId subject) {
-  const auto reported = reported_.find(subject);
-  if (reported == reported_.end() || !std::exchange(reported->second.quiet, false)) return;
-  const membership::Row* row = members_.Find(subject);
-  if (row != nullptr && row->record) Broadcast(PeerRecords{{row->record}});
+void Node::Impl::TellNews(Instant now) {
+  if (!large_.news.TryTake(now)) return;
+  const bool neighbors_only = large_.on && overlay_.HasActive();
+  for (auto& [id, link] : links_) {
+    if (neighbors_only && !overlay_.IsActive(link.peer)) continue;
+    for (ControlFrame& frame : large_.news.FramesFor(link.peer))
+      PushControl(link, std::move(frame));
+  }
+  large_.news.Clear();
 }
 
 void Node::Impl::ApplyVerdicts(Instant now, Effects& out) {

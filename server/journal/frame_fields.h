@@ -70,8 +70,8 @@ void serialize(A& a, Item& x) {
 
 template <class A>
 void serialize(A& a, Run& x) {
-  a(x.channel, x.first, x.next, x.lost, x.lost_reason, x.mark, x.behind, x.publish_time_us,
-    x.batch, x.items);
+  a(x.channel, x.first, x.next, x.lost, x.lost_reason, x.mark, x.behind, x.publish_time_us, x.batch,
+    x.items);
 }
 
 }  // namespace peermesh::flow
@@ -215,7 +215,7 @@ template <class A>
 void serialize(A&, InterestRequest&) {}
 template <class A>
 void serialize(A& a, PeerRecords& x) {
-  a(x.records);
+  a(x.records, x.news);
 }
 template <class A>
 void serialize(A& a, PeerBelief& x) {

@@ -188,6 +188,7 @@ void PeerLink::OnControlFrame(const std::string& bytes) {
   }
   if (auto* records = std::get_if<wire::EncodedRecords>(&*received)) {
     auto [good, checked] = context_->Verify(std::move(records->records));
+    good.news = records->news;
     return Emit(node::ControlIn{id_, std::move(good)}, 1 + kFramesPerRecord * checked);
   }
   if (auto* statements = std::get_if<wire::EncodedStatements>(&*received)) {

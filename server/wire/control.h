@@ -63,6 +63,7 @@ struct Hello {
 // Records as they came: each is to be passed to DecodeSignedRecord, and then on to the node.
 struct EncodedRecords {
   std::vector<std::string> records;
+  bool news = false;
 };
 // Statements as they came: each is to be passed to DecodeStatement (statement.h).
 struct EncodedStatements {

@@ -16,6 +16,7 @@ Rule From(const pb::PeerRecords& in, ReceivedControl& out) {
   for (const pb::SignedPeerRecord& record : in.records()) {
     records.records.push_back(record.SerializeAsString());
   }
+  records.news = in.news();
   out = std::move(records);
   return Rule::kNone;
 }
@@ -92,6 +93,7 @@ void To(const node::PeerRecords& in, pb::ControlFrame& out) {
   for (const node::PeerRecord& record : in.records) {
     PM_CHECK(records.add_records()->ParseFromString(record.encoded));
   }
+  records.set_news(in.news);
 }
 
 void To(const node::PeerStates& in, pb::ControlFrame& out) {

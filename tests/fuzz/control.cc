@@ -102,6 +102,7 @@ void Received(const wire::Hello& hello) {
 void Received(const wire::EncodedRecords& records) {
   PM_CHECK(records.records.size() <= wire::kMaxRecordsPerFrame);
   node::PeerRecords frame;
+  frame.news = records.news;
   std::size_t bytes = 0;
   for (const std::string& encoded : records.records) {
     bytes += encoded.size();
@@ -113,6 +114,7 @@ void Received(const wire::EncodedRecords& records) {
   const auto again = wire::DecodeControl(wire::EncodeControl(frame));
   PM_CHECK(again.ok());
   PM_CHECK(std::get<wire::EncodedRecords>(*again).records == records.records);
+  PM_CHECK(std::get<wire::EncodedRecords>(*again).news == records.news);
 }
 
 void Received(const wire::EncodedStatements& statements) {

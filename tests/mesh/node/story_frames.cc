@@ -66,7 +66,7 @@ struct ControlText {
       text += ShowObserved(cast, record.channels, record.observers, record.published);
       records.push_back(std::move(text));
     }
-    return {"records " + Join(records, ", ")};
+    return {(frame.news ? "news records " : "records ") + Join(records, ", ")};
   }
   Parts operator()(const PeerStates& frame) const {
     std::vector<std::string> beliefs;
@@ -312,8 +312,10 @@ Said ReadControl(Cast& cast, Words& words) {
     words.Expect("interest");
     return {InterestRequest{}};
   }
-  if (words.Take("records")) {
-    PeerRecords frame;
+  const bool news = words.Take("news");
+  if (news || words.Take("records")) {
+    PeerRecords frame{.news = news};
+    if (news) words.Expect("records");
     do {
       frame.records.push_back(ReadRecord(cast, words));
     } while (words.Take(","));

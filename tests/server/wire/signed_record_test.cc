@@ -88,6 +88,9 @@ TEST_F(SignedRecordTest, ItSurvivesTheJourneyThroughAFrame) {
   ASSERT_EQ(got.records.size(), 1u);
   EXPECT_EQ(got.records[0], encoded);
   EXPECT_TRUE(Decode(got.records[0]).ok());
+  EXPECT_FALSE(got.news);
+  records.news = true;
+  EXPECT_TRUE(std::get<EncodedRecords>(*DecodeControl(EncodeControl(records))).news);
 }
 
 TEST_F(SignedRecordTest, ARecordNobodySignedIsRefused) {

@@ -1,0 +1,85 @@
+#include "mesh/node/news.h"
+
+#include "mesh/base/growth.h"
+#include "mesh/node/bounds.h"
+
+namespace peermesh::node {
+
+void Heard::Wake(Instant now) {
+  if (now - since_ < kHeardFor) return;
+  since_ = now;
+  before_ = std::exchange(recent_, {});
+}
+
+bool Heard::IsFirst(Instant now, const PeerId& speaker, std::uint64_t number) {
+  Wake(now);
+  const std::uint64_t key = membership::ObserverKey(speaker);
+  auto at = recent_.find(key);
+  if (at == recent_.end()) {
+    if (recent_.size() >= kMaxSpeakers) return false;
+    const auto known = before_.find(key);
+    at = recent_.emplace(key, known == before_.end() ? Window{} : known->second).first;
+  }
+  Window& window = at->second;
+  if (number > window.largest) {
+    const std::uint64_t by = number - window.largest;
+    window.below = by > 64 ? 0 : by == 64 ? 1ull << 63 : window.below << by | 1ull << (by - 1);
+    window.largest = number;
+    return true;
+  }
+  const std::uint64_t back = window.largest - number;
+  if (back == 0 || back > 64) return false;
+  const std::uint64_t bit = 1ull << (back - 1);
+  const bool first = (window.below & bit) == 0;
+  window.below |= bit;
+  return first;
+}
+
+void News::Add(membership::RecordRef record, std::optional<PeerId> from) {
+  records_.emplace_back(std::move(record), from);
+}
+
+void News::Add(membership::StatementRef statement, std::optional<PeerId> from) {
+  statements_.emplace_back(std::move(statement), from);
+}
+
+bool News::TryTake(Instant now) {
+  static constexpr limits::Rate kPace{1, kNewsPause, kNewsBurst};
+  if (empty() || due_ > now) return false;
+  const auto until = pace_.TryTake(kPace, 1, now);
+  due_ = until.value_or(Instant{});
+  return !until;
+}
+
+std::vector<ControlFrame> News::FramesFor(const PeerId& peer) const {
+  std::vector<ControlFrame> frames;
+  PeerRecords records{.news = true};
+  std::size_t bytes = 0;
+  for (const auto& [record, from] : records_) {
+    if (from == peer) continue;
+    if (bytes > 0 && bytes + record->encoded.size() > kRecordsPerFrameBytes) {
+      frames.emplace_back(std::exchange(records, {.news = true}));
+      bytes = 0;
+    }
+    bytes += record->encoded.size();
+    records.records.push_back(record);
+  }
+  if (!records.records.empty()) frames.emplace_back(std::move(records));
+  Statements statements;
+  for (const auto& [statement, from] : statements_) {
+    if (from == peer) continue;
+    if (statements.statements.size() == kStatementsPerFrame) {
+      frames.emplace_back(std::exchange(statements, {}));
+    }
+    statements.statements.push_back(statement);
+  }
+  if (!statements.statements.empty()) frames.emplace_back(std::move(statements));
+  return frames;
+}
+
+void News::Clear() {
+  GiveBack(records_);
+  GiveBack(statements_);
+}
+
+}  // namespace peermesh::node
