@@ -206,12 +206,18 @@ void Node::Impl::AnnounceInterest() {
 void Node::Impl::OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& out) {
   const PeerId from = link.peer;
   for (const membership::RecordRef& record : frame.records) {
-    const bool room = !large_.partial() || members_.Find(record->id) != nullptr;
-    if (!frame.news || room || record->id == config_.self) {
-      LearnRecord(now, record, from, out);
-    } else if (large_.strangers->records.IsFirst(now, record->id, record->incarnation)) {
-      large_.news.Add(record, from);
+    const bool stranger = record->id != config_.self && members_.Find(record->id) == nullptr;
+    if (frame.news && stranger && large_.partial()) {
+      const bool first = large_.strangers->records.IsFirst(now, record->id, record->incarnation);
+      if (first) large_.news.Add(record, from);
+      continue;
     }
+    if (LearnRecord(now, record, from, out) || frame.news || !large_.on || large_.partial())
+      continue;
+    // Who tells of somebody that is gone, and not that it is, missed the news. Its own link may
+    // have gone with a verdict on an earlier record of this frame.
+    const auto teller = peers_.find(from);
+    if (teller != peers_.end()) SendEvidence(*FindLink(teller->second.winner), record->id);
   }
 }
 

@@ -62,7 +62,8 @@ using PeerRecord = membership::Record;
 
 struct PeerRecords {
   std::vector<membership::RecordRef> records;
-  bool news = false;  // to be passed on, even by those who have no room for them
+  // They belong to statements: to be passed on with them, even by who has no room for them.
+  bool news = false;
 };
 
 struct PeerBelief {

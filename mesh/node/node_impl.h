@@ -115,8 +115,7 @@ class Node::Impl {
   void On(Instant now, const CredentialsRenewed& renewed, Effects& out);
   void On(Instant now, const DrainRequested& drain, Effects& out);
   void On(Instant now, const Reconfigured& fresh, Effects& out);
-  void LearnRecord(Instant now, const membership::RecordRef& record, std::optional<PeerId> from,
-                   Effects& out);
+  bool LearnRecord(Instant now, const membership::RecordRef& record, PeerId from, Effects& out);
   void SendRecords(Instant now, Link& link);
   void SendRecordsOf(Link& link, const std::vector<PeerId>& ids);
   void SendBeliefs(Link& link);
@@ -234,7 +233,7 @@ class Node::Impl {
   void OnFrame(Instant now, Link& link, TableHashes& frame, Effects& out);
   void OnFrame(Instant now, Link& link, TableRows& frame, Effects& out);
   void OnFrame(Instant now, Link& link, RecordsWanted& frame, Effects& out);
-  bool SendEvidence(Link& link, PeerId about);
+  void SendEvidence(Link& link, PeerId about);
 
   // ping.cc: pings, and what is known of one peer
   void On(Instant now, const PingAsked& ping, Effects& out);

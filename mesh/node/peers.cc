@@ -110,8 +110,9 @@ void Node::Impl::On(Instant now, const Reconfigured& fresh, Effects& out) {
   }
 }
 
-void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
-                             std::optional<PeerId> from, Effects& out) {
+// False if we know at least as much.
+bool Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record, PeerId from,
+                             Effects& out) {
   const PeerId id = record->id;
   if (id == config_.self) {
     // Somebody holds a record of an earlier process of ours that ours would not outdo: outdo it.
@@ -120,23 +121,15 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
       own_incarnation_ = record->incarnation + 1;
       sign_due_ = large_.loud = true;
     }
-    return;
+    return true;
   }
   const membership::Row* row = members_.Find(id);
   // Of somebody who is well, a change of neighbours alone is for these.
   const bool same = row != nullptr && row->record && row->record->epoch == record->epoch &&
                     membership::VersionOf(*row) == record->Version();
   const bool quiet = large_.on && same && row->state == membership::State::kAlive;
-  if (!MakeRoomFor(id)) return;
-  if (!members_.Describe(now, record, StateReason::kHeardOf)) {
-    // Who tells of somebody that is gone missed the news.
-    // Not to somebody whose link went with a verdict on an earlier record of the same frame.
-    const auto teller = from ? peers_.find(*from) : peers_.end();
-    if (large_.on && !large_.partial() && teller != peers_.end()) {
-      SendEvidence(*FindLink(teller->second.winner), id);
-    }
-    return;
-  }
+  if (!MakeRoomFor(id)) return true;
+  if (!members_.Describe(now, record, StateReason::kHeardOf)) return false;
   quorum_.Describe(now, record);
   if (const auto peer = peers_.find(id); peer != peers_.end()) {
     // What we said of it is void: if it is still late it is accused again.
@@ -149,7 +142,7 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
   reported.quiet = quiet || large_.partial();
   if (reported.quiet) {
     ApplyVerdicts(now, out);
-    return;
+    return true;
   }
   out.push_back(Persist{record});
   // News travels once over every link; who knows it already stops it.
@@ -161,6 +154,7 @@ void Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record,
   // What we said of this peer before was about an earlier incarnation, or unknown to those we told.
   if (peers_.contains(id)) TellBelief(id, id);
   ApplyVerdicts(now, out);
+  return true;
 }
 
 void Node::Impl::SendRecords(Instant now, Link& link) {

@@ -109,14 +109,19 @@ void Node::Impl::OnFrame(Instant, Link& link, RecordsWanted& frame, Effects&) {
   SendRecordsOf(link, frame.ids);
 }
 
-// What convinced us that this peer is gone. False if nothing did.
-bool Node::Impl::SendEvidence(Link& link, PeerId about) {
+// What convinced us that this peer is gone, if it is, behind the record that it is about: others may
+// lack the latest if only observers changed. Of the stranded that record is all there is.
+void Node::Impl::SendEvidence(Link& link, PeerId about) {
   Statements evidence;
   evidence.statements = quorum_.Evidence(about);
-  if (evidence.statements.empty()) return false;
   PM_CHECK(evidence.statements.size() <= kStatementsPerFrame);
-  PushControl(link, std::move(evidence));
-  return true;
+  const membership::Row* row = members_.Find(about);
+  const bool gone = row != nullptr && !membership::IsLiving(row->state);
+  if (evidence.statements.empty() && !gone) return;
+  if (row != nullptr && row->record && row->record->incarnation > row->record->Version()) {
+    PushControl(link, PeerRecords{{row->record}, true});
+  }
+  if (!evidence.statements.empty()) PushControl(link, std::move(evidence));
 }
 
 }  // namespace peermesh::node
