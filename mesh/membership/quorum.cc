@@ -260,6 +260,11 @@ void Quorum::Describe(Instant now, const RecordRef& record) {
   if (!known && roll_.size() >= kMaxKnown) return;
   const bool quiet = known && IsQuiet(*known, *record);
   roll_.Put(record);
+  // It may be long ago that these died, and nobody looks for their like any more.
+  const auto& observers = record->observers;
+  if (std::any_of(observers.begin(), observers.end(), [this](auto key) { return IsDead(key); })) {
+    sweep_at_ = std::min(sweep_at_, now + StrandedTime());
+  }
   const auto at = cases_.find(record->id);
   if (at == cases_.end()) return;
   Case& of = at->second;

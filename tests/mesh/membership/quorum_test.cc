@@ -371,6 +371,20 @@ TEST_F(QuorumTest, WhoseObserversAreAllGoneIsGoneUnlessItRenewsItsRecord) {
   EXPECT_EQ(StateOf(kRenews), State::kAlive);
 }
 
+TEST_F(QuorumTest, ARecordThatComesLateAndNamesTheDeadIsLookedAt) {
+  for (std::uint32_t observer = 1; observer <= 8; ++observer) {
+    Describe(observer, 0);
+    Say(77, observer, Claim::kGone);
+  }
+  Wait(1h);
+  Describe(kSubject, 8);
+  EXPECT_EQ(StateOf(kSubject), State::kAlive);
+  Wait(kStranded + kSweepPause);
+  EXPECT_EQ(StateOf(kSubject), State::kSuspect);
+  Wait(kStranded + kSweepPause);
+  EXPECT_EQ(StateOf(kSubject), State::kDead);
+}
+
 TEST_F(QuorumTest, WhoseObserversComeBackIsSuspectNoLonger) {
   for (std::uint32_t observer = 1; observer <= 3; ++observer) {
     Describe(observer, 0);
