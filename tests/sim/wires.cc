@@ -257,7 +257,7 @@ bool World::LandOne(std::uint64_t id, Wire& wire, int from, Lane lane) {
     traffic.acknowledgements.Add(kAcknowledgement);
     traffic.received.Add(flight.size);
     if (keep_truth) Learn(wire, 1 - from, *control);
-    DropForged(*control);
+    DropForged(end.host, sender, *control);
     Turn(end.host, node::ControlIn{link, std::move(*control)});
   } else if (auto* data = std::get_if<node::DataFrame>(&flight.frame)) {
     traffic.acknowledgements.Add(kAcknowledgement);

@@ -417,11 +417,22 @@ std::string World::SealOf(const membership::Statement& statement) const {
   return TextOf(digest.Add(static_cast<std::uint64_t>(statement.reason)).value());
 }
 
-void World::DropForged(node::ControlFrame& frame) {
+void World::DropForged(HostIndex at, HostIndex sender, node::ControlFrame& frame) {
+  std::set<PeerId>* keys = nullptr;
+  if (keep_keys) {
+    std::unique_ptr<std::set<PeerId>>& kept = hosts_.at(at)->keys;
+    if (!kept) kept = std::make_unique<std::set<PeerId>>();
+    keys = kept.get();
+    keys->insert(id(sender));
+    if (const auto* came = std::get_if<node::PeerRecords>(&frame)) {
+      for (const membership::RecordRef& record : came->records) keys->insert(record->id);
+    }
+  }
   auto* told = std::get_if<node::Statements>(&frame);
   if (told == nullptr) return;
-  refused_ += std::erase_if(told->statements, [this](const membership::StatementRef& statement) {
-    return statement->encoded != SealOf(*statement);
+  refused_ += std::erase_if(told->statements, [&](const membership::StatementRef& statement) {
+    const bool unknown = keys != nullptr && !keys->contains(statement->observer);
+    return unknown || statement->encoded != SealOf(*statement);
   });
 }
 

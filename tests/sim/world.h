@@ -66,6 +66,7 @@ class World {
   // The books of who is owed what, which grow with every pair of peers. Off: witnesses judge.
   bool keep_truth = true;
   bool keep_disks = true;  // off where nobody is started again: they are no memory of a peer's
+  bool keep_keys = false;  // what is signed by somebody whose record did not come is refused, too
   // Bytes of a control frame on the wire, as traffic counts it; RoughSize if it is not set.
   std::function<std::uint64_t(const node::ControlFrame&)> size_of;
 
@@ -179,6 +180,7 @@ class World {
     std::vector<node::Input> backlog;  // while paused
     std::optional<Instant> drained;
     std::vector<node::Note> notes;
+    std::unique_ptr<std::set<PeerId>> keys;  // of those whose record came
   };
   struct PostedInput {
     std::uint64_t process = 0;
@@ -224,7 +226,7 @@ class World {
   void Written(HostIndex host, LinkId link, node::Lane lane);
   std::string SealOf(const broadcast::Piece& piece) const;
   std::string SealOf(const membership::Statement& statement) const;
-  void DropForged(node::ControlFrame& frame);
+  void DropForged(HostIndex at, HostIndex sender, node::ControlFrame& frame);
   void DropForged(node::DataFrame& frame);
 
   void Perform(HostIndex host, node::SendControl& wish);

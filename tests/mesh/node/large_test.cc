@@ -360,6 +360,41 @@ TEST_F(LargeTest, WhoLeavesHasLeftForEverybody) {
 TEST_F(LargeTest, TwoHalvesFindEachOtherAgain) { ExpectHalvesToMeet(300s); }
 
 // Half of forty go, and the rest is a full mesh a minute later.
+// More peers than the table holds. Whoever speaks is a stranger to most.
+TEST(PartialTest, WhoIsGoneIsDeadForAllWhoKnewItAndEveryWordCanBeChecked) {
+  World world{35};
+  Shape shape;
+  shape.table_peers = 100;  // the overlay holds on to 72
+  world.SetShape(shape);
+  world.keep_truth = false;
+  world.keep_keys = true;
+  world.checks.every = 1024;
+  constexpr HostIndex kMany = 160;
+  for (HostIndex i = 0; i < kMany; ++i) {
+    world.Add("peer-" + std::to_string(i),
+              i == 0 ? std::vector<HostIndex>{} : std::vector<HostIndex>{0});
+    world.Run(20ms);
+  }
+  world.Run(60s);
+  for (const HostIndex gone : {3u, 77u, 120u, 159u}) {
+    std::vector<HostIndex> knew;
+    for (HostIndex at = 0; at < kMany; ++at) {
+      if (!world.running(at) || at == gone) continue;
+      EXPECT_LE(world.node(at).Peers().size(), shape.table_peers + kMaxLinks);
+      if (world.node(at).Detail(world.id(gone))) knew.push_back(at);
+    }
+    EXPECT_GT(knew.size(), 20u);
+    EXPECT_LT(knew.size(), kMany - 20u) << "no table is partial";
+    world.PowerOff(gone);
+    world.Run(10s);
+    for (const HostIndex at : knew) {
+      const auto row = world.node(at).Detail(world.id(gone));
+      EXPECT_TRUE(!row || row->row.state == membership::State::kDead) << at << " of " << gone;
+    }
+  }
+  EXPECT_EQ(world.refused(), 0u);
+}
+
 class ShrinkTest : public LargeTest {
  protected:
   ShrinkTest() : LargeTest(40) {}
