@@ -26,19 +26,23 @@ bool IsGone(const Statement& statement) { return statement.claim == Claim::kGone
 
 }  // namespace
 
-Quorum::Heard Quorum::Hear(Instant now, const StatementRef& statement) {
-  PM_CHECK(statement != nullptr);
-  const Statement& said = *statement;
-  const bool own = said.observer == said.subject;
+bool Quorum::IsImpolite(const Statement& said) {
   switch (said.claim) {
     case Claim::kGone:
-      if (own) return Heard::kImpolite;
+      if (said.observer == said.subject) return true;
       break;
     case Claim::kBack:
     case Claim::kLeft: break;
-    default: return Heard::kImpolite;
+    default: return true;
   }
-  if (said.incarnation == 0 || said.number == 0) return Heard::kImpolite;
+  return said.incarnation == 0 || said.number == 0;
+}
+
+Quorum::Heard Quorum::Hear(Instant now, const StatementRef& statement) {
+  PM_CHECK(statement != nullptr);
+  const Statement& said = *statement;
+  if (IsImpolite(said)) return Heard::kImpolite;
+  const bool own = said.observer == said.subject;
   const RecordRef subject = roll_.Find(said.subject);
   if (!subject || said.incarnation < subject->Version()) return Heard::kOld;
   if (said.incarnation > subject->incarnation) return Heard::kOld;  // of a record yet to come

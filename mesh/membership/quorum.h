@@ -108,6 +108,8 @@ class Quorum {
     kOld,       // known, outdone, or about somebody unknown
     kImpolite,  // no honest peer says this
   };
+  // What no honest peer says.
+  static bool IsImpolite(const Statement& said);
   // The subject is not this peer.
   Heard Hear(Instant now, const StatementRef& statement);
   // A record of the subject: a larger incarnation takes back what was said of smaller ones, its

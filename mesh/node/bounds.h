@@ -82,7 +82,7 @@ inline constexpr Duration kNewcomer = std::chrono::seconds(30);
 // Rows in one frame of a comparison: about 46 bytes each.
 inline constexpr std::size_t kTableRowsPerFrame = 1024;
 static_assert(kTableRowsPerFrame * 48 <= kMaxControlFrameBytes);
-// Statements in one frame: about 200 bytes each.
+// Statements in one frame: about 200 bytes each, and kRecordsPerFrameBytes if they are larger.
 inline constexpr std::size_t kStatementsPerFrame = 256;
 static_assert(kStatementsPerFrame * 200 <= kMaxControlFrameBytes);
 // How long a broadcast waits for the messages that its origin sent straight to us before: their

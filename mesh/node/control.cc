@@ -206,18 +206,17 @@ void Node::Impl::AnnounceInterest() {
 void Node::Impl::OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& out) {
   const PeerId from = link.peer;
   for (const membership::RecordRef& record : frame.records) {
-    const bool stranger = record->id != config_.self && members_.Find(record->id) == nullptr;
-    if (frame.news && stranger && large_.partial()) {
-      const bool first = large_.strangers->records.IsFirst(now, record->id, record->incarnation);
+    if (frame.news && large_.partial() && record->id != config_.self) {
+      const bool first = large_.strangers->records.TryAdd(now, record->id, record->incarnation);
       if (first) large_.news.Add(record, from);
-      continue;
+      if (members_.Find(record->id) == nullptr) continue;
     }
-    if (LearnRecord(now, record, from, out) || frame.news || !large_.on || large_.partial())
-      continue;
+    const bool learnt = LearnRecord(now, record, from, out);
+    if (learnt || frame.news || !large_.on || large_.partial()) continue;
     // Who tells of somebody that is gone, and not that it is, missed the news. Its own link may
     // have gone with a verdict on an earlier record of this frame.
     const auto teller = peers_.find(from);
-    if (teller != peers_.end()) SendEvidence(*FindLink(teller->second.winner), record->id);
+    if (teller != peers_.end()) SendEvidence(*FindLink(teller->second.winner), {record->id});
   }
 }
 

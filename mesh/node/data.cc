@@ -21,8 +21,9 @@ void Node::Impl::AddMarks(Peer& peer, Link& link, DataFrame& frame) {
     if (first) {
       // What was broadcast went another way, and what few listened for was not for a peer without
       // a link.
-      const std::uint64_t meant = std::min(
-          accounted, std::max(large_.small_next.next(channel), baselines_.Ended(link.peer, channel)));
+      const std::uint64_t meant =
+          std::min(accounted,
+                   std::max(large_.small_next.next(channel), baselines_.Ended(link.peer, channel)));
       mark.lost = meant > mark.first ? meant - mark.first : 0;
     }
     mark.lost_reason = mark.lost > 0 ? LossReason::kLinkLost : LossReason::kNone;
@@ -215,8 +216,8 @@ void Node::Impl::PayOwed(Instant now, Peer& peer) {
   queues_wake_.moved |= peer.grant_at != before;
 }
 
-void Node::Impl::ReceiveRun(Instant now, const broadcast::Stream& stream, flow::Run& run,
-                            bool seen, std::vector<SessionId>& fed, Effects& out) {
+void Node::Impl::ReceiveRun(Instant now, const broadcast::Stream& stream, flow::Run& run, bool seen,
+                            std::vector<SessionId>& fed, Effects& out) {
   const PeerId origin = stream.origin;
   if (!large_.broken_off.empty()) large_.broken_off.erase(stream);
   if (const auto hole = receipts_.Expect(origin, run.channel, run.first)) {

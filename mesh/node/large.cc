@@ -35,10 +35,9 @@ void Node::Impl::ReviewSize(Instant now, Effects& out) {
 // that what is left is a fair sample.
 bool Node::Impl::MakeRoomFor(PeerId peer) {
   const std::size_t most = config_.shape.table_peers;
-  if (large_.partial() && members_.alive() < most / 2) {
-    large_.strangers.reset();
-  }
-  if (!large_.on || members_.size() + 1 < most || members_.Find(peer) != nullptr) return true;
+  const bool room = members_.size() + 1 < most;
+  if (room && members_.alive() < most / 2) large_.strangers.reset();
+  if (!large_.on || room || members_.Find(peer) != nullptr) return true;
   if (!large_.strangers) large_.strangers = std::make_unique<Strangers>();
   PeerId from;
   for (std::size_t at = 0; at < 8; ++at) {
@@ -95,7 +94,7 @@ void Node::Impl::MeetInOverlay(Instant now, PeerId peer, bool was_lost, Effects&
   if (!was_lost) return;
   // Two halves of a mesh have found each other, or a peer that we took for dead lives: it should
   // know, and the link should stay.
-  SendEvidence(*FindLink(met->second.winner), peer);
+  SendEvidence(*FindLink(met->second.winner), {peer});
   overlay_.Bridge(now, peer, large_.overlay_wishes);
   Apply(now, large_.overlay_wishes, out);
 }

@@ -5,34 +5,32 @@
 
 namespace peermesh::node {
 
-void Heard::Wake(Instant now) {
+void Passed::Wake(Instant now) {
   if (now - since_ < kHeardFor) return;
   since_ = now;
   before_ = std::exchange(recent_, {});
 }
 
-bool Heard::IsFirst(Instant now, const PeerId& speaker, std::uint64_t number) {
+bool Passed::TryAdd(Instant now, const PeerId& speaker, std::uint64_t number) {
   Wake(now);
   const std::uint64_t key = membership::ObserverKey(speaker);
-  auto at = recent_.find(key);
-  if (at == recent_.end()) {
-    if (recent_.size() >= kMaxSpeakers) return false;
-    const auto known = before_.find(key);
-    at = recent_.emplace(key, known == before_.end() ? Window{} : known->second).first;
-  }
-  Window& window = at->second;
+  const auto at = recent_.find(key);
+  if (at == recent_.end() && recent_.size() >= kMaxSpeakers) return false;
+  const auto before = before_.find(key);
+  Window window;
+  if (before != before_.end()) window = before->second;
+  if (at != recent_.end()) window = at->second;
   if (number > window.largest) {
     const std::uint64_t by = number - window.largest;
     window.below = by > 64 ? 0 : by == 64 ? 1ull << 63 : window.below << by | 1ull << (by - 1);
     window.largest = number;
-    return true;
+  } else {
+    const std::uint64_t back = window.largest - number;
+    if (back == 0 || back > 64 || (window.below >> (back - 1) & 1) != 0) return false;
+    window.below |= 1ull << (back - 1);
   }
-  const std::uint64_t back = window.largest - number;
-  if (back == 0 || back > 64) return false;
-  const std::uint64_t bit = 1ull << (back - 1);
-  const bool first = (window.below & bit) == 0;
-  window.below |= bit;
-  return first;
+  recent_[key] = window;
+  return true;
 }
 
 void News::Add(membership::RecordRef record, std::optional<PeerId> from) {
@@ -66,11 +64,15 @@ std::vector<ControlFrame> News::FramesFor(const PeerId& peer) const {
   }
   if (!records.records.empty()) frames.emplace_back(std::move(records));
   Statements statements;
+  bytes = 0;
   for (const auto& [statement, from] : statements_) {
     if (from == peer) continue;
-    if (statements.statements.size() == kStatementsPerFrame) {
+    const bool full = statements.statements.size() == kStatementsPerFrame;
+    if (full || bytes + statement->encoded.size() > kRecordsPerFrameBytes) {
       frames.emplace_back(std::exchange(statements, {}));
+      bytes = 0;
     }
+    bytes += statement->encoded.size();
     statements.statements.push_back(statement);
   }
   if (!statements.statements.empty()) frames.emplace_back(std::move(statements));

@@ -7,10 +7,11 @@
 // one peer is told at once.
 //
 // A partial table has no row for most peers. What is said of them is passed on all the same, once:
-// Heard remembers what was.
+// Passed remembers what was.
 //
-// Bounds: kMaxSpeakers windows of 24 bytes twice; what waits comes from links, whose frames are
-// limited, and goes within kNewsPause. Not thread-safe; owned by the node's turn.
+// Bounds: kMaxSpeakers windows of about 50 bytes in each half of a memory; what waits came over
+// links, whose frames are limited, and goes within kNewsPause. Not thread-safe; owned by the node's
+// turn.
 #ifndef PEERMESH_MESH_NODE_NEWS_H_
 #define PEERMESH_MESH_NODE_NEWS_H_
 
@@ -34,16 +35,17 @@ namespace peermesh::node {
 // a death is noticed.
 inline constexpr std::int64_t kNewsBurst = 32;
 inline constexpr Duration kNewsPause = std::chrono::milliseconds(50);
-// Those who spoke of strangers in kHeardFor; what others say then is not passed on by us. Enough
+// Those who spoke in kHeardFor; what others say then is not passed on by us. Enough
 // for the death of half of sixteen thousand peers (guess), and far longer than a flood takes.
 inline constexpr std::size_t kMaxSpeakers = 8192;
 inline constexpr Duration kHeardFor = std::chrono::seconds(30);
 
-// Which numbers of whom were heard. Remembers for kHeardFor at least, and twice that at most.
-class Heard {
+// Which numbers of whom were passed on. Remembers for kHeardFor at least, and twice that at most.
+class Passed {
  public:
-  // Whether it is the first time and will be remembered. A number 64 below the largest is old.
-  bool IsFirst(Instant now, const PeerId& speaker, std::uint64_t number);
+  // True if it is the first time, and there is room to remember it. A number 64 below the largest
+  // is old.
+  [[nodiscard]] bool TryAdd(Instant now, const PeerId& speaker, std::uint64_t number);
   void Wake(Instant now);
 
  private:
@@ -57,9 +59,9 @@ class Heard {
   Instant since_{};
 };
 
-// What was passed on of those that a partial table does not hold.
+// What a partial table passed on: by incarnation, and by the numbers of who spoke.
 struct Strangers {
-  Heard records, statements;
+  Passed records, statements;
 };
 
 class News {

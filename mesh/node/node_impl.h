@@ -222,7 +222,7 @@ class Node::Impl {
   void Accuse(PeerId subject, membership::StateReason why, Effects& out);
   void TakeBack(PeerId subject, Effects& out);
   void Say(PeerId subject, membership::Claim claim, membership::StateReason why, Effects& out);
-  void PassOn(PeerId about);
+  void TellOf(Instant now, const membership::Statement& statement);
   void TellNews(Instant now);
   void ApplyVerdicts(Instant now, Effects& out);
 
@@ -233,7 +233,7 @@ class Node::Impl {
   void OnFrame(Instant now, Link& link, TableHashes& frame, Effects& out);
   void OnFrame(Instant now, Link& link, TableRows& frame, Effects& out);
   void OnFrame(Instant now, Link& link, RecordsWanted& frame, Effects& out);
-  void SendEvidence(Link& link, PeerId about);
+  void SendEvidence(Link& link, const std::vector<PeerId>& about);
 
   // ping.cc: pings, and what is known of one peer
   void On(Instant now, const PingAsked& ping, Effects& out);

@@ -88,8 +88,7 @@ void Node::Impl::AnnounceNotCome(Instant now, const broadcast::Piece& piece, Eff
   const bool broke = !large_.broken_off.empty() && large_.broken_off.erase(stream) != 0;
   if (piece.after == piece.first || !(broke || HasLink(peers_, links_, stream))) return;
   if (receipts_.Next(stream.origin, stream.channel) == 0) return;
-  if (const auto lost =
-          receipts_.Lose(stream.origin, stream.channel, piece.after, piece.first)) {
+  if (const auto lost = receipts_.Lose(stream.origin, stream.channel, piece.after, piece.first)) {
     AnnounceGap(now, stream, *lost, LossReason::kLinkLost, out);
   }
 }

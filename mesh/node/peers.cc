@@ -70,7 +70,12 @@ void Node::Impl::On(Instant, RecordSigned& own, Effects&) {
   own_incarnation_ = std::max(own_incarnation_, own.record.incarnation);
   own_record_ = std::move(own.record);
   members_.SetSelf(own_record_->Version());
-  if (!draining_) Broadcast(PeerRecords{{own_record_}});  // news of us would take our goodbye back
+  if (draining_) return;  // news of us would take our goodbye back
+  if (std::exchange(large_.refutes, false) && large_.partial()) {
+    large_.news.Add(own_record_, {});  // neighbours alone do not pass it on
+  } else {
+    Broadcast(PeerRecords{{own_record_}});
+  }
 }
 
 void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
@@ -110,7 +115,7 @@ void Node::Impl::On(Instant now, const Reconfigured& fresh, Effects& out) {
   }
 }
 
-// False if we know at least as much.
+// False if it says nothing that we do not know, or there is no room.
 bool Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record, PeerId from,
                              Effects& out) {
   const PeerId id = record->id;
@@ -134,7 +139,7 @@ bool Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record, P
   if (const auto peer = peers_.find(id); peer != peers_.end()) {
     // What we said of it is void: if it is still late it is accused again.
     if (!same && peer->second.accused == Accused::kLate) peer->second.accused = Accused::kNot;
-    if (large_.on && from == id) SendEvidence(*FindLink(peer->second.winner), id);
+    if (large_.on && from == id) SendEvidence(*FindLink(peer->second.winner), {id});
   }
   book_.Learn(now, id, record.addresses());
   overlay_.Learn(now, id);

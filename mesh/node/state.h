@@ -201,7 +201,7 @@ struct Large {
   // Our neighbours, or the channels of our applications, changed: sign anew then. Loudly: for
   // everybody, not for the neighbours alone.
   Instant record_at = kNever, last_record{};
-  bool loud = true;
+  bool loud = true, refutes = false;
   std::uint64_t published = 0;  // our last loud record's incarnation
   std::vector<std::uint64_t> published_observers;
   News news;

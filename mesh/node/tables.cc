@@ -5,6 +5,9 @@
 #include "mesh/node/node_impl.h"
 
 namespace peermesh::node {
+
+using membership::StatementRef;
+
 namespace {
 
 std::uint8_t PartOf(const PeerId& id) { return id.bytes[0]; }
@@ -74,15 +77,17 @@ void Node::Impl::OnFrame(Instant, Link& link, TableRows& frame, Effects&) {
   std::map<PeerId, std::uint64_t> theirs;
   for (const TableRow& row : frame.rows) theirs[row.id] = row.version;
   RecordsWanted wanted;
+  std::vector<PeerId> gone;
   for (const auto& [id, version] : theirs) {
     if (id == config_.self) continue;
     const membership::Row* row = members_.Find(id);
     if (members_.Wants(id, version)) {
       wanted.ids.push_back(id);
     } else if (row != nullptr && !membership::IsTold(*row)) {
-      SendEvidence(link, id);
+      gone.push_back(id);
     }
   }
+  SendEvidence(link, gone);
   std::vector<PeerId> lacking;
   const auto offer = [&](const PeerId& id, std::uint64_t version) {
     const auto known = theirs.find(id);
@@ -109,19 +114,30 @@ void Node::Impl::OnFrame(Instant, Link& link, RecordsWanted& frame, Effects&) {
   SendRecordsOf(link, frame.ids);
 }
 
-// What convinced us that this peer is gone, if it is, behind the record that it is about: others may
-// lack the latest if only observers changed. Of the stranded that record is all there is.
-void Node::Impl::SendEvidence(Link& link, PeerId about) {
-  Statements evidence;
-  evidence.statements = quorum_.Evidence(about);
-  PM_CHECK(evidence.statements.size() <= kStatementsPerFrame);
-  const membership::Row* row = members_.Find(about);
-  const bool gone = row != nullptr && !membership::IsLiving(row->state);
-  if (evidence.statements.empty() && !gone) return;
-  if (row != nullptr && row->record && row->record->incarnation > row->record->Version()) {
-    PushControl(link, PeerRecords{{row->record}, true});
+// What convinced us that these peers are gone, if they are, and the records that it is about:
+// others may lack the latest if only observers changed. Of the stranded that record is all there
+// is.
+void Node::Impl::SendEvidence(Link& link, const std::vector<PeerId>& about) {
+  // Voices of those whom the latest record does not name any more count by the record before.
+  News former, latest;
+  for (const PeerId& id : about) {
+    const membership::Row* row = members_.Find(id);
+    const std::vector<StatementRef> voices = quorum_.Evidence(id);
+    const bool gone = row != nullptr && !membership::IsLiving(row->state);
+    if (voices.empty() && !gone) continue;
+    const membership::RecordRef record = row != nullptr ? row->record : membership::RecordRef();
+    const bool renewed = id != link.peer && record && record->incarnation > record->Version();
+    if (renewed) latest.Add(record, {});
+    for (const StatementRef& voice : voices) {
+      const bool named = !renewed || voice->observer == id ||
+                         std::binary_search(record->observers.begin(), record->observers.end(),
+                                            membership::ObserverKey(voice->observer));
+      (named ? latest : former).Add(voice, {});
+    }
   }
-  if (!evidence.statements.empty()) PushControl(link, std::move(evidence));
+  for (const News* part : {&former, &latest}) {
+    for (ControlFrame& frame : part->FramesFor(link.peer)) PushControl(link, std::move(frame));
+  }
 }
 
 }  // namespace peermesh::node

@@ -39,12 +39,7 @@ void Node::Impl::TakeBack(PeerId subject, Effects& out) {
 
 void Node::Impl::On(Instant now, StatementSigned& own, Effects& out) {
   PM_CHECK(own.statement != nullptr && own.statement->observer == config_.self);
-  PassOn(own.statement->subject);
-  // Who has no record of us cannot check our word.
-  const bool unknown = large_.partial() && own_record_;
-  if (unknown && large_.strangers->records.IsFirst(now, config_.self, own_record_->incarnation)) {
-    large_.news.Add(own_record_, {});
-  }
+  TellOf(now, *own.statement);
   large_.news.Add(own.statement, {});
   if (own.statement->subject == config_.self) {
     large_.farewell_due = false;
@@ -69,35 +64,42 @@ void Node::Impl::OnFrame(Instant now, Link& link, Statements& frame, Effects& ou
       // Of our records since the last loud one only neighbours know.
       if (statement->claim != Claim::kGone || statement->incarnation < large_.published) continue;
       own_incarnation_ = std::max(own_incarnation_, statement->incarnation) + 1;
-      sign_due_ = large_.loud = !draining_;
+      sign_due_ = large_.loud = large_.refutes = !draining_;
       ++stats_.refutations;
       health_.Refuted();
       continue;
     }
+    if (membership::Quorum::IsImpolite(*statement)) return Misbehaved(now, id, out);
     const membership::Row* row = members_.Find(statement->subject);
     const bool unknown = row == nullptr || row->incarnation < statement->incarnation;
-    bool news = false;
-    if (large_.partial() && unknown) {
-      news = large_.strangers->statements.IsFirst(now, statement->observer, statement->number);
-    } else {
-      const auto heard = quorum_.Hear(now, statement);
-      if (heard == membership::Quorum::Heard::kImpolite) return Misbehaved(now, id, out);
-      news = heard == membership::Quorum::Heard::kNews;
+    bool news = large_.partial() && unknown;
+    if (!news) news = quorum_.Hear(now, statement) == membership::Quorum::Heard::kNews;
+    if (news && large_.partial()) {
+      news = large_.strangers->statements.TryAdd(now, statement->observer, statement->number);
     }
     if (!news) continue;
-    PassOn(statement->subject);
-    if (large_.partial()) PassOn(statement->observer);
+    TellOf(now, *statement);
     large_.news.Add(statement, from);
   }
   ApplyVerdicts(now, out);
 }
 
-// Voices count by the observers that the subject's latest record names: it goes before them.
-void Node::Impl::PassOn(PeerId about) {
-  const auto reported = reported_.find(about);
-  if (reported == reported_.end() || !std::exchange(reported->second.quiet, false)) return;
-  const membership::Row* row = members_.Find(about);
-  if (row != nullptr && row->record) large_.news.Add(row->record, {});
+// Voices count by the observers that the subject's latest record names: it goes before them, where
+// others may not have it. Among strangers so does the speaker's, or nobody could check its word.
+void Node::Impl::TellOf(Instant now, const membership::Statement& statement) {
+  for (const PeerId& id : {statement.subject, statement.observer}) {
+    const membership::Row* row = members_.Find(id);
+    const membership::RecordRef& record =
+        id == config_.self || row == nullptr ? own_record_ : row->record;
+    if (!record || record->id != id) continue;
+    bool due = false;
+    if (large_.partial()) {
+      due = large_.strangers->records.TryAdd(now, id, record->incarnation);
+    } else if (const auto told = reported_.find(id); id == statement.subject) {
+      due = told != reported_.end() && std::exchange(told->second.quiet, false);
+    }
+    if (due) large_.news.Add(record, {});
+  }
 }
 
 void Node::Impl::TellNews(Instant now) {
@@ -144,7 +146,7 @@ void Node::Impl::ApplyVerdicts(Instant now, Effects& out) {
     for (const LinkId link : {peer->second.loser, peer->second.winner}) {
       Link* const lost = link ? FindLink(link) : nullptr;
       if (lost == nullptr) continue;
-      SendEvidence(*lost, id);
+      SendEvidence(*lost, {id});
       PushControl(*lost, Goodbye{GoodbyeReason::kLost});
       FlushControl(*lost, out);
       DropLink(now, link, StateReason::kLinkClosed, true, out);

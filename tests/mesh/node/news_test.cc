@@ -21,8 +21,10 @@ PeerId Id(std::uint8_t n) {
   return id;
 }
 
-membership::StatementRef Word(std::uint8_t observer, std::uint64_t number) {
+membership::StatementRef Word(std::uint8_t observer, std::uint64_t number,
+                              std::size_t bytes = 160) {
   membership::Statement statement;
+  statement.encoded = std::string(bytes, 's');
   statement.observer = Id(observer);
   statement.subject = Id(200);
   statement.number = number;
@@ -39,47 +41,57 @@ membership::RecordRef RecordOf(std::uint8_t who, std::size_t bytes = 600) {
 
 const Instant kStart{1h};
 
-TEST(HeardTest, EachNumberIsFirstOnceInAnyOrder) {
-  Heard heard;
+TEST(PassedTest, EachNumberTryAddOnceInAnyOrder) {
+  Passed heard;
   for (const std::uint64_t number : {5, 7, 6, 100, 60, 101}) {
-    EXPECT_TRUE(heard.IsFirst(kStart, Id(1), number)) << number;
-    EXPECT_FALSE(heard.IsFirst(kStart, Id(1), number)) << number;
+    EXPECT_TRUE(heard.TryAdd(kStart, Id(1), number)) << number;
+    EXPECT_FALSE(heard.TryAdd(kStart, Id(1), number)) << number;
   }
-  EXPECT_FALSE(heard.IsFirst(kStart, Id(1), 7)) << "too old to tell";
-  EXPECT_TRUE(heard.IsFirst(kStart, Id(2), 7)) << "of another";
+  EXPECT_FALSE(heard.TryAdd(kStart, Id(1), 7)) << "too old to tell";
+  EXPECT_TRUE(heard.TryAdd(kStart, Id(2), 7)) << "of another";
 }
 
-TEST(HeardTest, TheEdgesOfTheWindow) {
-  Heard heard;
-  EXPECT_TRUE(heard.IsFirst(kStart, Id(1), 100));
-  EXPECT_TRUE(heard.IsFirst(kStart, Id(1), 164));
-  EXPECT_FALSE(heard.IsFirst(kStart, Id(1), 100)) << "64 below: the last that is remembered";
-  EXPECT_TRUE(heard.IsFirst(kStart, Id(1), 101));
-  EXPECT_FALSE(heard.IsFirst(kStart, Id(1), 99));
-  EXPECT_TRUE(heard.IsFirst(kStart, Id(1), 1'000));
-  EXPECT_TRUE(heard.IsFirst(kStart, Id(1), 936));
+TEST(PassedTest, TheEdgesOfTheWindow) {
+  Passed heard;
+  EXPECT_TRUE(heard.TryAdd(kStart, Id(1), 100));
+  EXPECT_TRUE(heard.TryAdd(kStart, Id(1), 164));
+  EXPECT_FALSE(heard.TryAdd(kStart, Id(1), 100)) << "64 below: the last that is remembered";
+  EXPECT_TRUE(heard.TryAdd(kStart, Id(1), 101));
+  EXPECT_FALSE(heard.TryAdd(kStart, Id(1), 99));
+  EXPECT_TRUE(heard.TryAdd(kStart, Id(1), 1'000));
+  EXPECT_TRUE(heard.TryAdd(kStart, Id(1), 936));
 }
 
-TEST(HeardTest, RemembersForItsTimeAtLeastAndForgets) {
-  Heard heard;
-  EXPECT_TRUE(heard.IsFirst(kStart, Id(1), 9));
-  EXPECT_FALSE(heard.IsFirst(kStart + kHeardFor, Id(1), 9));
+TEST(PassedTest, RemembersForItsTimeAtLeastAndForgets) {
+  Passed heard;
+  EXPECT_TRUE(heard.TryAdd(kStart, Id(1), 9));
+  EXPECT_FALSE(heard.TryAdd(kStart + kHeardFor, Id(1), 9));
   heard.Wake(kStart + 3 * kHeardFor);
   heard.Wake(kStart + 4 * kHeardFor);
-  EXPECT_TRUE(heard.IsFirst(kStart + 4 * kHeardFor, Id(1), 9));
+  EXPECT_TRUE(heard.TryAdd(kStart + 4 * kHeardFor, Id(1), 9));
+}
+
+TEST(PassedTest, WhoIsAskedAboutAgainAndAgainIsForgottenAllTheSame) {
+  Passed passed;
+  ASSERT_TRUE(passed.TryAdd(kStart, Id(1), 9));
+  int first = 0;
+  for (Instant now = kStart; now < kStart + 5 * kHeardFor; now += 1s) {
+    first += passed.TryAdd(now, Id(1), 9);
+  }
+  EXPECT_EQ(first, 2) << "once every other time";
 }
 
 // What cannot be remembered is not passed on, or it would go round for ever.
-TEST(HeardTest, NobodyIsFirstWithoutRoom) {
-  Heard heard;
+TEST(PassedTest, NobodyTryAddWithoutRoom) {
+  Passed heard;
   PeerId speaker;
   for (std::size_t i = 0; i < kMaxSpeakers; ++i) {
     speaker.bytes[0] = static_cast<std::uint8_t>(i >> 8);
     speaker.bytes[1] = static_cast<std::uint8_t>(i);
-    ASSERT_TRUE(heard.IsFirst(kStart, speaker, 1));
+    ASSERT_TRUE(heard.TryAdd(kStart, speaker, 1));
   }
-  EXPECT_FALSE(heard.IsFirst(kStart, Id(255), 1));
-  EXPECT_TRUE(heard.IsFirst(kStart, speaker, 2)) << "who is known may go on";
+  EXPECT_FALSE(heard.TryAdd(kStart, Id(255), 1));
+  EXPECT_TRUE(heard.TryAdd(kStart, speaker, 2)) << "who is known may go on";
 }
 
 TEST(NewsTest, ABurstGoesAtOnceThenWhatComesInAPauseGoesTogether) {
@@ -145,6 +157,19 @@ TEST(NewsTest, FramesKeepTheirBounds) {
   }
   EXPECT_EQ(statements, kStatementsPerFrame + 1);
   EXPECT_EQ(records, kRecordsPerFrameBytes / 1000 + 1);
+}
+
+// As large as the wire lets them come (server/wire/statement.h).
+TEST(NewsTest, LargeStatementsTakeMoreFrames) {
+  News news;
+  for (std::size_t i = 0; i < kStatementsPerFrame; ++i) news.Add(Word(1, i + 1, 448), {});
+  std::size_t statements = 0;
+  for (const ControlFrame& frame : news.FramesFor(Id(9))) {
+    const auto& some = std::get<Statements>(frame).statements;
+    EXPECT_LE(some.size() * 448, kRecordsPerFrameBytes);
+    statements += some.size();
+  }
+  EXPECT_EQ(statements, kStatementsPerFrame);
 }
 
 }  // namespace
