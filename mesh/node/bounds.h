@@ -67,6 +67,9 @@ inline constexpr Duration kShrinkTime = std::chrono::seconds(60);
 // crash of 400 in a young mesh with twice these times, none with these, at the same cost.
 inline constexpr Duration kRecordDelay = std::chrono::milliseconds(500);
 inline constexpr Duration kRecordEvery = std::chrono::seconds(1);
+// With more observers named since the last record for everybody, the next one is for everybody, too
+// (guess: in a settled mesh that takes a day).
+inline constexpr std::size_t kMostNamed = 96;
 // So often when it names channels that it did not before: soon enough for kInterestAckTimeout.
 inline constexpr Duration kChannelsEvery = std::chrono::milliseconds(500);
 // Neighbours of a peer that died tell of their new ones within this time more, not all at once.

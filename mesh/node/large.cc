@@ -183,7 +183,7 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
     large_.record_at = kNever;
     const std::vector<std::uint64_t> observers = Observers();
     // Who knows none or few of our neighbours would believe anybody.
-    large_.loud |= large_.published_observers.size() < observers.size() / 2;
+    large_.loud |= large_.published_observers < observers.size() / 2;
     large_.loud |= own_record_ && large_.on && own_record_->channels != interest_.Channels();
     if (large_.loud || (own_record_ && own_record_->observers != observers)) {
       ++own_incarnation_;
@@ -245,9 +245,14 @@ void Node::Impl::SignOwnRecord(Instant now, Effects& out) {
     wish.channels = interest_.Channels();
     wish.observers = Observers();
     // A refutation, or anything else but a change of neighbours, concerns everybody.
-    if (large_.loud || large_.published == 0) {
+    if (large_.loud || large_.published == 0 || large_.named.size() > kMostNamed) {
       large_.published = own_incarnation_;
-      large_.published_observers = wish.observers;
+      large_.published_observers = wish.observers.size();
+      GiveBack(large_.named);
+    }
+    for (const std::uint64_t observer : wish.observers) {
+      const auto at = std::lower_bound(large_.named.begin(), large_.named.end(), observer);
+      if (at == large_.named.end() || *at != observer) large_.named.insert(at, observer);
     }
     wish.published = large_.published;
   } else {

@@ -38,6 +38,7 @@ inline constexpr Duration kNewsPause = std::chrono::milliseconds(50);
 // Those who spoke in kHeardFor; what others say then is not passed on by us. Enough
 // for the death of half of sixteen thousand peers (guess), and far longer than a flood takes.
 inline constexpr std::size_t kMaxSpeakers = 8192;
+inline constexpr std::size_t kMostEarly = 64;  // guess: the voices on several deaths
 inline constexpr Duration kHeardFor = std::chrono::seconds(30);
 
 // Which numbers of whom were passed on. Remembers for kHeardFor at least, and twice that at most.
@@ -59,9 +60,11 @@ class Passed {
   Instant since_{};
 };
 
-// What a partial table passed on: by incarnation, and by the numbers of who spoke.
+// For a partial table.
 struct Strangers {
-  Passed records, statements;
+  Passed records, statements;  // by incarnation; by the numbers of who spoke
+  // About records that we have not, or not yet: they may still come; the oldest first.
+  std::vector<membership::StatementRef> early;
 };
 
 class News {

@@ -223,6 +223,7 @@ class Node::Impl {
   void TakeBack(PeerId subject, Effects& out);
   void Say(PeerId subject, membership::Claim claim, membership::StateReason why, Effects& out);
   void TellOf(Instant now, const membership::Statement& statement);
+  void HearAgain(Instant now, PeerId about);
   void TellNews(Instant now);
   void ApplyVerdicts(Instant now, Effects& out);
 

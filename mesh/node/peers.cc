@@ -136,6 +136,7 @@ bool Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record, P
   if (!MakeRoomFor(id)) return true;
   if (!members_.Describe(now, record, StateReason::kHeardOf)) return false;
   quorum_.Describe(now, record);
+  HearAgain(now, id);
   if (const auto peer = peers_.find(id); peer != peers_.end()) {
     // What we said of it is void: if it is still late it is accused again.
     if (!same && peer->second.accused == Accused::kLate) peer->second.accused = Accused::kNot;

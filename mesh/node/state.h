@@ -202,8 +202,9 @@ struct Large {
   // everybody, not for the neighbours alone.
   Instant record_at = kNever, last_record{};
   bool loud = true, refutes = false;
-  std::uint64_t published = 0;  // our last loud record's incarnation
-  std::vector<std::uint64_t> published_observers;
+  std::uint64_t published = 0;          // our last loud record's incarnation
+  std::size_t published_observers = 0;  // how many it named
+  std::vector<std::uint64_t> named;     // by it and those since; in order
   News news;
   // There if there are more peers than the table holds: then we know some of them.
   std::unique_ptr<Strangers> strangers;

@@ -78,6 +78,11 @@ void Node::Impl::OnFrame(Instant now, Link& link, Statements& frame, Effects& ou
       news = large_.strangers->statements.TryAdd(now, statement->observer, statement->number);
     }
     if (!news) continue;
+    if (unknown && large_.partial()) {
+      std::vector<StatementRef>& early = large_.strangers->early;
+      if (early.size() == kMostEarly) early.erase(early.begin());
+      early.push_back(statement);
+    }
     TellOf(now, *statement);
     large_.news.Add(statement, from);
   }
@@ -99,6 +104,20 @@ void Node::Impl::TellOf(Instant now, const membership::Statement& statement) {
       due = told != reported_.end() && std::exchange(told->second.quiet, false);
     }
     if (due) large_.news.Add(record, {});
+  }
+}
+
+// Those that were early.
+void Node::Impl::HearAgain(Instant now, PeerId about) {
+  if (!large_.partial()) return;
+  for (const StatementRef& statement : std::exchange(large_.strangers->early, {})) {
+    const membership::Row* row = members_.Find(statement->subject);
+    if (statement->subject == about && row != nullptr &&
+        row->incarnation >= statement->incarnation) {
+      quorum_.Hear(now, statement);
+    } else {
+      large_.strangers->early.push_back(statement);
+    }
   }
 }
 
@@ -133,9 +152,8 @@ void Node::Impl::ApplyVerdicts(Instant now, Effects& out) {
     overlay_.Forget(now, id, large_.overlay_wishes);
     Apply(now, large_.overlay_wishes, out);
     if (verdict.state == membership::State::kDead) book_.Lost(now, id);
-    // Whoever counts on this observer of ours should know those that it has now.
-    if (std::binary_search(large_.published_observers.begin(), large_.published_observers.end(),
-                           membership::ObserverKey(id))) {
+    // Whoever still counts on this observer of ours should know those of now.
+    if (std::binary_search(large_.named.begin(), large_.named.end(), membership::ObserverKey(id))) {
       large_.loud = true;
       large_.record_at =
           std::min(large_.record_at, now + kRecordEvery + rng_.Between({}, kRecordSpread));
