@@ -81,7 +81,7 @@ inline constexpr std::size_t kMaxCertificateBytes = 4096;  // DER; ours are abou
 // --- Timers --------------------------------------------------------------------------------------
 inline constexpr Duration kHeartbeat = std::chrono::seconds(2);
 // Two missed heartbeats and a bit.
-inline constexpr Duration kSuspectAfter = std::chrono::milliseconds(4200);
+inline constexpr Duration kSuspectAfter = std::chrono::milliseconds(4100);
 inline constexpr Duration kDeadAfter = std::chrono::milliseconds(5500);  // people wait 6 s
 static_assert(kSuspectAfter > 2 * kHeartbeat && kDeadAfter > kSuspectAfter);
 inline constexpr Duration kInterestAckTimeout = std::chrono::seconds(1);
