@@ -35,8 +35,8 @@ namespace peermesh::node {
 // a death is noticed.
 inline constexpr std::int64_t kNewsBurst = 32;
 inline constexpr Duration kNewsPause = std::chrono::milliseconds(50);
-// Those who spoke in kHeardFor; what others say then is not passed on by us. Enough
-// for the death of half of sixteen thousand peers (guess), and far longer than a flood takes.
+// Those who spoke in kHeardFor; what others say then is not passed on by us. Enough for the death of
+// half of sixteen thousand peers (guess), and far longer than a flood takes.
 inline constexpr std::size_t kMaxSpeakers = 8192;
 inline constexpr std::size_t kMostEarly = 64;  // guess: the voices on several deaths
 inline constexpr Duration kHeardFor = std::chrono::seconds(30);
