@@ -211,7 +211,7 @@ void Node::Impl::OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& o
       if (first) large_.news.Add(record, from);
       if (members_.Find(record->id) == nullptr) continue;
     }
-    const bool learnt = LearnRecord(now, record, from, out);
+    const bool learnt = LearnRecord(now, record, from, frame.news, out);
     if (learnt || frame.news || !large_.on || large_.partial()) continue;
     // Who tells of somebody that is gone, and not that it is, missed the news. Its own link may
     // have gone with a verdict on an earlier record of this frame.

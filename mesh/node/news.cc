@@ -33,8 +33,8 @@ bool Passed::TryAdd(Instant now, const PeerId& speaker, std::uint64_t number) {
   return true;
 }
 
-void News::Add(membership::RecordRef record, std::optional<PeerId> from) {
-  records_.emplace_back(std::move(record), from);
+void News::Add(membership::RecordRef record, std::optional<PeerId> from, Reach reach) {
+  records_.push_back({std::move(record), from, reach});
 }
 
 void News::Add(membership::StatementRef statement, std::optional<PeerId> from) {
@@ -49,22 +49,29 @@ bool News::TryTake(Instant now) {
   return !until;
 }
 
-std::vector<ControlFrame> News::FramesFor(const PeerId& peer) const {
-  std::vector<ControlFrame> frames;
-  PeerRecords records{.news = true};
+void News::AddRecords(const PeerId& peer, Reach reach, std::vector<ControlFrame>& frames) const {
+  const bool news = reach == Reach::kEverybody;
+  PeerRecords records{.news = news};
   std::size_t bytes = 0;
-  for (const auto& [record, from] : records_) {
-    if (from == peer) continue;
-    if (bytes > 0 && bytes + record->encoded.size() > kRecordsPerFrameBytes) {
-      frames.emplace_back(std::exchange(records, {.news = true}));
+  for (const Record& told : records_) {
+    if (told.from == peer || told.reach != reach) continue;
+    const std::size_t size = told.record->encoded.size();
+    if (bytes > 0 && bytes + size > kRecordsPerFrameBytes) {
+      frames.emplace_back(std::exchange(records, {.news = news}));
       bytes = 0;
     }
-    bytes += record->encoded.size();
-    records.records.push_back(record);
+    bytes += size;
+    records.records.push_back(told.record);
   }
   if (!records.records.empty()) frames.emplace_back(std::move(records));
+}
+
+std::vector<ControlFrame> News::FramesFor(const PeerId& peer) const {
+  std::vector<ControlFrame> frames;
+  AddRecords(peer, Reach::kWhoKeepsIt, frames);
+  AddRecords(peer, Reach::kEverybody, frames);
   Statements statements;
-  bytes = 0;
+  std::size_t bytes = 0;
   for (const auto& [statement, from] : statements_) {
     if (from == peer) continue;
     const bool full = statements.statements.size() == kStatementsPerFrame;

@@ -35,8 +35,8 @@ namespace peermesh::node {
 // a death is noticed.
 inline constexpr std::int64_t kNewsBurst = 32;
 inline constexpr Duration kNewsPause = std::chrono::milliseconds(50);
-// Those who spoke in kHeardFor; what others say then is not passed on by us. Enough for the death of
-// half of sixteen thousand peers (guess), and far longer than a flood takes.
+// Those who spoke in kHeardFor; what others say then is not passed on by us. Enough for the death
+// of half of sixteen thousand peers (guess), and far longer than a flood takes.
 inline constexpr std::size_t kMaxSpeakers = 8192;
 inline constexpr std::size_t kMostEarly = 64;  // guess: the voices on several deaths
 inline constexpr Duration kHeardFor = std::chrono::seconds(30);
@@ -69,8 +69,12 @@ struct Strangers {
 
 class News {
  public:
+  // For those that keep it: who has no room for it does not pass it on.
+  enum class Reach : std::uint8_t { kWhoKeepsIt, kEverybody };
+
   // `from`: who told us; it is not told.
-  void Add(membership::RecordRef record, std::optional<PeerId> from);
+  void Add(membership::RecordRef record, std::optional<PeerId> from,
+           Reach reach = Reach::kEverybody);
   void Add(membership::StatementRef statement, std::optional<PeerId> from);
   bool empty() const { return records_.empty() && statements_.empty(); }
   // When what waits may go; kNever if nothing waits.
@@ -82,7 +86,14 @@ class News {
   void Clear();
 
  private:
-  std::vector<std::pair<membership::RecordRef, std::optional<PeerId>>> records_;
+  struct Record {
+    membership::RecordRef record;
+    std::optional<PeerId> from;
+    Reach reach = Reach::kEverybody;
+  };
+  void AddRecords(const PeerId& peer, Reach reach, std::vector<ControlFrame>& frames) const;
+
+  std::vector<Record> records_;
   std::vector<std::pair<membership::StatementRef, std::optional<PeerId>>> statements_;
   limits::Gcra pace_;
   Instant due_{};

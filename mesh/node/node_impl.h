@@ -115,7 +115,7 @@ class Node::Impl {
   void On(Instant now, const CredentialsRenewed& renewed, Effects& out);
   void On(Instant now, const DrainRequested& drain, Effects& out);
   void On(Instant now, const Reconfigured& fresh, Effects& out);
-  bool LearnRecord(Instant now, const membership::RecordRef& record, PeerId from, Effects& out);
+  bool LearnRecord(Instant, const membership::RecordRef&, PeerId from, bool news, Effects& out);
   void SendRecords(Instant now, Link& link);
   void SendRecordsOf(Link& link, const std::vector<PeerId>& ids);
   void SendBeliefs(Link& link);

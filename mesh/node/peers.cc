@@ -72,7 +72,7 @@ void Node::Impl::On(Instant, RecordSigned& own, Effects&) {
   members_.SetSelf(own_record_->Version());
   if (draining_) return;  // news of us would take our goodbye back
   if (std::exchange(large_.refutes, false) && large_.partial()) {
-    large_.news.Add(own_record_, {});  // neighbours alone do not pass it on
+    large_.news.Add(own_record_, {});  // neighbours do not pass it on
   } else {
     Broadcast(PeerRecords{{own_record_}});
   }
@@ -117,7 +117,7 @@ void Node::Impl::On(Instant now, const Reconfigured& fresh, Effects& out) {
 
 // False if it says nothing that we do not know, or there is no room.
 bool Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record, PeerId from,
-                             Effects& out) {
+                             bool news, Effects& out) {
   const PeerId id = record->id;
   if (id == config_.self) {
     // Somebody holds a record of an earlier process of ours that ours would not outdo: outdo it.
@@ -155,7 +155,7 @@ bool Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record, P
   if (!large_.on) {
     Broadcast(PeerRecords{{record}}, from);
   } else if (from == id || now - started_ >= kNewcomer) {
-    large_.news.Add(record, from);
+    large_.news.Add(record, from, news ? News::Reach::kEverybody : News::Reach::kWhoKeepsIt);
   }
   // What we said of this peer before was about an earlier incarnation, or unknown to those we told.
   if (peers_.contains(id)) TellBelief(id, id);
@@ -250,7 +250,11 @@ void Node::Impl::ReportMembers(Instant now, Effects& out) {
       quorum_.Forget(row.id);
       // Who lives had to make room for others: what it publishes is still taken.
       if (!membership::IsLiving(row.state)) trees_.Forget(row.id, row.epoch);
-      overlay_.Forget(now, row.id, large_.overlay_wishes);
+      // Nor is it lost to the overlay, which needs addresses only of those it counts on.
+      if (!membership::IsLiving(row.state) || overlay_.IsCandidate(row.id) ||
+          overlay_.Needs(row.id)) {
+        overlay_.Forget(now, row.id, large_.overlay_wishes);
+      }
       reported_.erase(row.id);
       out.push_back(Forget{row.id});
     } else if (Reported& reported = reported_[row.id]; reported.state != row.state) {

@@ -50,7 +50,7 @@ Instant DecidedAt(const std::vector<Verdicts::Verdict>& verdicts, HostIndex at,
 
 void DescribeCrashes(Stage& stage, const std::vector<Crash>& crashes, const std::string& as) {
   std::vector<double> all, observers, first, spread;
-  std::size_t undetected = 0;
+  std::size_t undetected = 0, forgotten = 0;
   for (const Crash& crash : crashes) {
     std::vector<Verdicts::Verdict> about;
     for (const auto& verdict : stage.verdicts.all()) {
@@ -67,7 +67,8 @@ void DescribeCrashes(Stage& stage, const std::vector<Crash>& crashes, const std:
       const auto to = std::find_if(from, about.end(), [&](const auto& v) { return v.at != host; });
       const Instant when = DecidedAt({from, to}, host, crash);
       if (when == kNever) {
-        ++undetected;
+        // A partial table may have given it up for others in the meantime.
+        ++(stage.world.RowOf(host, crash.host) ? undetected : forgotten);
         continue;
       }
       soonest = std::min(soonest, when);
@@ -85,6 +86,7 @@ void DescribeCrashes(Stage& stage, const std::vector<Crash>& crashes, const std:
   if (!observers.empty()) SetTimes(figures, as + "detect_observers", std::move(observers));
   SetTimes(figures, as + "detect_spread", std::move(spread));
   figures.Set(as + "undetected", static_cast<double>(undetected));
+  figures.Set(as + "forgotten_first", static_cast<double>(forgotten));
 }
 
 }  // namespace
