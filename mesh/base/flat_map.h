@@ -4,7 +4,7 @@
 // eight links or a search among them then waits for memory at every step, in every turn; here keys
 // share a cache line or two, and the values of a walk are fetched at the same time. As with
 // std::map, values stay where they are while others come and go, and a walk is in order of keys.
-// Not so: an insertion or a removal moves what is behind it (16 bytes a value and the key), and
+// Not so: an insertion or a removal moves what is behind it (8 bytes a value and the key), and
 // ends the life of iterators.
 //
 // No bound of its own: the owner has one. Not thread-safe.
@@ -15,7 +15,6 @@
 #include <cstddef>
 #include <iterator>
 #include <memory>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -26,31 +25,34 @@ namespace peermesh {
 
 template <class Key, class Value>
 class FlatMap {
- public:
-  using value_type = std::pair<const Key, Value>;
-
- private:
   struct Place {
     Key key;
-    std::unique_ptr<value_type> value;
+    std::unique_ptr<Value> value;
   };
   using Places = std::vector<Place>;
 
+  // What it shows is made on the way: `for (auto [key, value] : map)`.
   template <class Base, class Shown>
   class Walk {
+    using Pair = std::pair<const Key&, Shown&>;
+    struct Arrow {
+      Pair pair;
+      Pair* operator->() { return &pair; }
+    };
+
    public:
     using iterator_category = std::forward_iterator_tag;
-    using value_type = FlatMap::value_type;
+    using value_type = Pair;
     using difference_type = std::ptrdiff_t;
-    using pointer = Shown*;
-    using reference = Shown&;
+    using pointer = Arrow;
+    using reference = Pair;
     Walk() = default;
     explicit Walk(Base at) : at_(at) {}
-    operator Walk<typename Places::const_iterator, const value_type>() const {  // NOLINT: as in std
-      return Walk<typename Places::const_iterator, const value_type>(at_);
+    operator Walk<typename Places::const_iterator, const Value>() const {  // NOLINT: as in std
+      return Walk<typename Places::const_iterator, const Value>(at_);
     }
-    reference operator*() const { return *at_->value; }
-    pointer operator->() const { return at_->value.get(); }
+    Pair operator*() const { return {at_->key, *at_->value}; }
+    Arrow operator->() const { return {**this}; }
     Walk& operator++() {
       ++at_;
       return *this;
@@ -64,8 +66,9 @@ class FlatMap {
   };
 
  public:
-  using iterator = Walk<typename Places::iterator, value_type>;
-  using const_iterator = Walk<typename Places::const_iterator, const value_type>;
+  using iterator = Walk<typename Places::iterator, Value>;
+  using const_iterator = Walk<typename Places::const_iterator, const Value>;
+  using value_type = typename const_iterator::value_type;
 
   bool empty() const { return places_.empty(); }
   std::size_t size() const { return places_.size(); }
@@ -94,18 +97,18 @@ class FlatMap {
   Value& operator[](const Key& key) {
     auto at = Find(places_, key);
     if (at == places_.end() || at->key != key) {
-      auto made = std::make_unique<value_type>(std::piecewise_construct, std::forward_as_tuple(key),
-                                               std::tuple<>());
+      auto made = std::make_unique<Value>();
       const auto index = at - places_.begin();
       MakeRoomForOne(places_);
       at = places_.insert(places_.begin() + index, Place{key, std::move(made)});
     }
-    return at->value->second;
+    return *at->value;
   }
 
   void erase(const_iterator at) {
     PM_CHECK(at != end());
     places_.erase(at.at_);
+    ReturnRoom(places_);
   }
   std::size_t erase(const Key& key) {
     const const_iterator found = std::as_const(*this).find(key);

@@ -1,4 +1,4 @@
-// How an array grows that is kept for long, and how it is given back.
+// How an array grows that is kept for long, how it is given back, and what it takes meanwhile.
 //
 // A peer keeps dozens of small arrays, and a simulator ten thousand peers: what std::vector holds
 // in reserve would be a third of them all. So these grow by an eighth, not to twice their size. A
@@ -8,6 +8,7 @@
 #define PEERMESH_MESH_BASE_GROWTH_H_
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 namespace peermesh {
@@ -17,6 +18,27 @@ template <class T>
 void MakeRoomForOne(std::vector<T>& array) {
   const std::size_t size = array.size();
   if (size == array.capacity()) array.reserve(size + size / 8 + 1);
+}
+
+// What so many bytes take of the heap: glibc adds 8 and rounds up to 16.
+constexpr std::size_t HeapBytes(std::size_t size) {
+  return size == 0 ? 0 : (size + 8 + 15) / 16 * 16;
+}
+template <class T>
+std::size_t HeapBytes(const std::vector<T>& array) {
+  return HeapBytes(array.capacity() * sizeof(T));
+}
+inline std::size_t HeapBytes(const std::string& text) {
+  const bool within = text.capacity() <= std::string().capacity();
+  return within ? 0 : HeapBytes(text.capacity() + 1);
+}
+// A node of a map or a set beside what it holds.
+inline constexpr std::size_t kTreeNodeBytes = 32;
+
+// Gives back what it has too much of: more than a quarter beyond what it holds.
+template <class T>
+void ReturnRoom(std::vector<T>& array) {
+  if (array.capacity() > array.size() + array.size() / 4 + 2) array.shrink_to_fit();
 }
 
 // Empties it and gives its memory back. `array = {}` keeps it: that assigns an empty list.

@@ -39,6 +39,8 @@ class SortedMap {
   const_iterator begin() const { return entries_.begin(); }
   const_iterator end() const { return entries_.end(); }
 
+  std::size_t heap_bytes() const { return HeapBytes(entries_); }
+
   iterator find(const Key& key) { return Find(entries_, key); }
   const_iterator find(const Key& key) const { return Find(entries_, key); }
   bool contains(const Key& key) const { return find(key) != end(); }
@@ -63,20 +65,17 @@ class SortedMap {
     const auto at = find(key);
     if (at == end()) return 0;
     entries_.erase(at);
-    ReturnRoom();
+    ReturnRoom(entries_);
     return 1;
   }
   // All entries of which this is true.
   template <class Predicate>
   void EraseIf(Predicate predicate) {
     std::erase_if(entries_, predicate);
-    ReturnRoom();
+    ReturnRoom(entries_);
   }
 
  private:
-  void ReturnRoom() {
-    if (entries_.size() < entries_.capacity() / 2) entries_.shrink_to_fit();
-  }
   template <class Some>
   static auto Place(Some& entries, const Key& key) {
     return std::lower_bound(entries.begin(), entries.end(), key,

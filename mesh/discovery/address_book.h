@@ -41,6 +41,7 @@
 #include <utility>
 #include <vector>
 
+#include "mesh/base/growth.h"
 #include "mesh/base/id.h"
 #include "mesh/base/limits.h"
 #include "mesh/base/rng.h"
@@ -125,6 +126,9 @@ class AddressBook {
   std::optional<Attempt> Replace(Instant now, PeerId peer);
 
   std::size_t known() const { return known_.size(); }
+  std::size_t known_bytes() const {
+    return HeapBytes(known_);
+  }  // of the heap; addresses are shared
   void CheckInvariants() const;
   std::uint64_t Digest() const;
 

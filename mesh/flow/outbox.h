@@ -28,10 +28,10 @@ class Outbox {
   void Push(Piece piece) {
     const std::uint64_t size = piece.bytes();
     std::uint64_t charge = size;
-    if (piece.batch != nullptr && piece.batch->buffer.get() != last_buffer_) {
+    if (piece.batch != nullptr &&
+        (pieces_.empty() || BufferOf(piece) != BufferOf(pieces_.back().piece))) {
       charge = std::max<std::uint64_t>(size, piece.batch->buffer->size());
     }
-    last_buffer_ = piece.batch != nullptr ? piece.batch->buffer.get() : nullptr;
     bytes_ += charge;
     pieces_.push_back({std::move(piece), size, charge});
   }
@@ -49,7 +49,6 @@ class Outbox {
     pieces_.pop_front();
     PM_CHECK(bytes_ >= entry.charge);
     bytes_ -= entry.charge;
-    if (pieces_.empty()) last_buffer_ = nullptr;  // it may be gone, and its address used again
     return std::move(entry.piece);
   }
 
@@ -75,6 +74,10 @@ class Outbox {
   }
 
  private:
+  static const void* BufferOf(const Piece& piece) {
+    return piece.batch != nullptr ? piece.batch->buffer.get() : nullptr;
+  }
+
   struct Entry {
     Piece piece;
     std::uint64_t size = 0;    // what it adds to a frame, about
@@ -82,7 +85,6 @@ class Outbox {
   };
   Ring<Entry> pieces_;
   std::uint64_t bytes_ = 0;
-  const void* last_buffer_ = nullptr;  // of the newest piece; compared, never followed
 };
 
 }  // namespace peermesh::flow

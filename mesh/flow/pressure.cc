@@ -6,7 +6,9 @@
 
 namespace peermesh::flow {
 
-Pressure::Pressure(std::uint64_t limit_bytes) : limit_(limit_bytes) { PM_CHECK(half() > 0); }
+Pressure::Pressure(std::uint64_t limit_bytes) : limit_(static_cast<std::uint32_t>(limit_bytes)) {
+  PM_CHECK(half() > 0 && limit_ == limit_bytes);
+}
 
 bool Pressure::Update(Instant now, std::uint64_t bytes, Duration block) {
   PM_CHECK(block >= Duration{} && block <= kMaxBlockTimeout);

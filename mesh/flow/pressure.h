@@ -45,7 +45,7 @@ class Pressure {
   void AddTo(Digest& digest) const;
 
  private:
-  const std::uint64_t limit_;
+  const std::uint32_t limit_;
   State state_ = State::kOpen;
   std::unique_ptr<HoldBudget> budget_;  // null until something was held: most never hold
   Instant held_since_{};

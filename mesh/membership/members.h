@@ -116,6 +116,8 @@ class Members {
   std::vector<PeerId> Vouchers(PeerId about) const;
   bool Vouches(PeerId from, PeerId about) const;
   std::size_t size() const { return table_.rows().size(); }
+  // Of the heap, for all rows, but for their records.
+  std::size_t HeapBytes() const { return table_.HeapBytes(); }
   // Alive or suspect.
   std::size_t alive() const { return table_.living(); }
 

@@ -142,6 +142,7 @@ class Quorum {
   std::vector<Verdict> Standing() const;
   // Who says that the subject is gone.
   std::vector<Voice> Accusers(PeerId subject) const;
+  std::size_t roll_bytes() const { return roll_.HeapBytes(); }
   // What convinced us that it is dead or has left, or what stands against it, for those who missed
   // it.
   std::vector<StatementRef> Evidence(PeerId subject) const;

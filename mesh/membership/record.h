@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "mesh/base/check.h"
+#include "mesh/base/growth.h"
 #include "mesh/base/id.h"
 #include "mesh/base/time.h"
 
@@ -60,6 +61,8 @@ class RecordRef {
   }
   const Record* operator->() const { return &**this; }
   operator const Record&() const { return **this; }  // NOLINT: a record is one
+  // What the record takes of the heap; of what is shared, the share of so many holders.
+  std::size_t HeapShare(std::size_t holders) const;
   // Kept alive with the record.
   std::shared_ptr<const std::vector<std::string>> addresses() const {
     PM_CHECK(record_ != nullptr);
@@ -69,6 +72,19 @@ class RecordRef {
  private:
   std::shared_ptr<const Record> record_;
 };
+
+inline std::size_t RecordRef::HeapShare(std::size_t holders) const {
+  if (record_ == nullptr) return 0;
+  constexpr std::size_t kCounts = 16;  // of holders
+  const Record& record = *record_;
+  std::size_t bytes = HeapBytes(sizeof(Record) + kCounts) + HeapBytes(record.addresses) +
+                      HeapBytes(record.observers) + HeapBytes(record.encoded);
+  for (const std::string* text : {&record.name, &record.metrics_address, &record.software}) {
+    bytes += HeapBytes(*text);
+  }
+  for (const std::string& address : record.addresses) bytes += HeapBytes(address);
+  return bytes * holders / static_cast<std::size_t>(record_.use_count());
+}
 
 }  // namespace peermesh::membership
 

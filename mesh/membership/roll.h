@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "mesh/base/growth.h"
 #include "mesh/base/id.h"
 #include "mesh/membership/record.h"
 
@@ -29,6 +30,11 @@ class Roll {
   std::size_t size() const { return size_; }
   // All of them in order: a loop over chunks, and one over each.
   const std::vector<Chunk>& chunks() const { return chunks_; }
+  std::size_t HeapBytes() const {  // but for the records
+    std::size_t bytes = peermesh::HeapBytes(chunks_);
+    for (const Chunk& chunk : chunks_) bytes += peermesh::HeapBytes(chunk);
+    return bytes;
+  }
   void CheckInvariants() const;
 
  private:

@@ -24,6 +24,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mesh/base/growth.h"
 #include "mesh/base/id.h"
 #include "mesh/base/limits.h"
 #include "mesh/base/time.h"
@@ -78,6 +79,11 @@ class Table {
   // the sums is more than a small table.
   std::vector<std::uint64_t> PartHashes() const;
 
+  std::size_t HeapBytes() const {
+    const std::size_t row = peermesh::HeapBytes(kTreeNodeBytes + sizeof(*rows_.begin()));
+    const std::size_t link = peermesh::HeapBytes(kTreeNodeBytes + sizeof(Row*));
+    return rows_.size() * row + (due_.size() + idle_.size()) * link + peermesh::HeapBytes(names_);
+  }
   void CheckInvariants() const;
 
  private:

@@ -76,7 +76,7 @@ inline constexpr Duration kChannelsEvery = std::chrono::milliseconds(500);
 inline constexpr Duration kRecordSpread = std::chrono::seconds(20);
 static_assert(kRecordEvery + kRecordSpread < membership::kStranded);
 // Tables that differ in so many heartbeats in a row are compared: news takes less than one.
-inline constexpr int kTableDiffers = 2;
+inline constexpr std::uint32_t kTableDiffers = 2;
 // Rows tried to find one that may go; the overlay holds on to 76 of hundreds.
 inline constexpr int kEvictionTries = 32;
 // A newcomer learns the table from its neighbours, who know all of it: it passes on only what they

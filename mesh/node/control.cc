@@ -190,7 +190,7 @@ void Node::Impl::AnnounceInterest() {
         delta.add.push_back({change.pattern, change.block_ms});
       }
     }
-    for (auto& [id, link] : links_) {
+    for (auto [id, link] : links_) {
       if (link.control.size() >= kBusyControlQueue) {
         // Applications subscribe faster than the link writes: one snapshot says it all later.
         erase_if(link.control,

@@ -66,7 +66,7 @@ void Node::Impl::BecomeLarge(Instant now) {
   }
   large_.record_at = now;
   queues_wake_.moved = true;
-  for (auto& [id, peer] : peers_) {
+  for (auto [id, peer] : peers_) {
     peer.surplus_at = now + kSurplusLink + rng_.Between({}, kSurplusSpread);
     peer.doubters = {};
   }
@@ -78,7 +78,7 @@ void Node::Impl::BecomeSmall(Instant now) {
   book_.SetLarge(now, false);
   large_.record_at = now;
   large_.loud = queues_wake_.moved = true;
-  for (auto& [id, peer] : peers_) {
+  for (auto [id, peer] : peers_) {
     peer.surplus_at = kNever;
     peer.accused = Accused::kNot;
   }
@@ -199,7 +199,7 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
   if (!large_.sparse.empty()) WakeSparse(now);
   if (QueuesWake() > now) return;
   std::vector<LinkId> surplus;
-  for (auto& [id, peer] : peers_) {
+  for (auto [id, peer] : peers_) {
     if (peer.surplus_at > now) continue;
     peer.surplus_at = now + kSurplusLink;
     queues_wake_.moved = true;

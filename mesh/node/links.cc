@@ -253,7 +253,7 @@ void Node::Impl::ForgetPeer(PeerId id) {
   interest_.ClearRemote(id);
   queues_wake_.moved = true;
   peers_.erase(it);
-  for (auto& [other, its] : peers_) std::erase(its.doubters, id);
+  for (auto [other, its] : peers_) std::erase(its.doubters, id);
   dirty_peers_.erase(id);
   ConfirmedBy(id);
 }
@@ -330,7 +330,7 @@ void Node::Impl::WakeLinks(Instant now, Effects& out) {
   if (!overrun_ && LinksWake() > now && QueuesWake() > now) return;
   std::vector<LinkId> silent, overrun;
   overrun_ = false;
-  for (auto& [id, link] : links_) {
+  for (auto [id, link] : links_) {
     if (link.overrun) {
       overrun.push_back(id);
       continue;
@@ -396,7 +396,7 @@ void Node::Impl::PushControl(Link& link, ControlFrame frame) {
 // Beyond the full mesh neighbours pass it on to everybody.
 void Node::Impl::Broadcast(const ControlFrame& frame, std::optional<PeerId> except) {
   const bool neighbors_only = large_.on && overlay_.HasActive();
-  for (auto& [id, link] : links_) {
+  for (auto [id, link] : links_) {
     if (link.peer == except || (neighbors_only && !overlay_.IsActive(link.peer))) continue;
     PushControl(link, frame);
   }

@@ -116,7 +116,7 @@ void Node::Impl::Finish(Instant now, Effects& out) {
     }
     if (!std::exchange(pressure_eased_, false)) continue;
     RetryHeld(now, out);
-    for (auto& [id, peer] : peers_) MaybeGrant(now, peer, out);
+    for (auto [id, peer] : peers_) MaybeGrant(now, peer, out);
   }
   TellNews(now);
   std::sort(to_flush_.begin(), to_flush_.end());
@@ -141,7 +141,7 @@ void Node::Impl::NoteOwnPause(Instant now) {
   health_.Lagged(pause);
   if (pause < kOwnPause) return;
   links_wake_.moved = true;
-  for (auto& [id, link] : links_) {
+  for (auto [id, link] : links_) {
     link.last_heard = std::min(now, link.last_heard + pause);
     link.answered = std::min(now, link.answered + pause);
   }
@@ -163,7 +163,7 @@ void Node::Impl::Wake(Instant now, Effects& out) {
     for (auto& [id, session] : sessions_) {
       if (session.pressure.NextWake() <= now) dirty_sessions_.insert(id);
     }
-    for (auto& [id, peer] : peers_) {
+    for (auto [id, peer] : peers_) {
       if (std::min(peer.pressure.NextWake(), peer.relay_pressure.NextWake()) <= now)
         dirty_peers_.insert(id);
       if (peer.grant_at <= now) {
@@ -247,6 +247,12 @@ Census Node::Impl::TakeCensus() const {
   census.passive = overlay_.Passive().size();
   census.cached_bytes = trees_.cached_bytes();
   census.waiting_bytes = trees_.held_bytes();
+  census.table_bytes = members_.HeapBytes() + quorum_.roll_bytes() + book_.known_bytes() +
+                       receipts_.heap_bytes() + baselines_.heap_bytes() + reported_.heap_bytes();
+  constexpr std::size_t kHolders = 3;  // a row, the roll, and the address book
+  for (const auto& [id, row] : members_.rows()) {
+    census.table_bytes += row.record.HeapShare(kHolders);
+  }
   for (const auto& [id, peer] : peers_) {
     census.link_queue_bytes += peer.outbox.bytes();
     census.relay_queue_bytes += peer.relay.bytes();

@@ -77,6 +77,7 @@ struct Census {
   bool large = false;  // beyond the full mesh
   std::size_t neighbors = 0, passive = 0;
   std::uint64_t relay_queue_bytes = 0, cached_bytes = 0, waiting_bytes = 0;
+  std::uint64_t table_bytes = 0;  // of the heap, for the member table and all that has its rows
 };
 
 // One link, for people.

@@ -83,7 +83,7 @@ void Node::Impl::On(Instant now, const CredentialsRenewed&, Effects&) {
   ++own_incarnation_;
   sign_due_ = large_.loud = true;
   links_wake_.moved = true;
-  for (auto& [id, link] : links_) {
+  for (auto [id, link] : links_) {
     // Where our dial would lose (NewerWins) the other side, whose link it is, dials before it
     // expires.
     const bool ours = link.direction == Direction::kOutbound || config_.self < link.peer;
@@ -106,7 +106,7 @@ void Node::Impl::On(Instant now, const Reconfigured& fresh, Effects& out) {
     refill(principal.bytes, before.application_bytes, config_.limits.application_bytes);
     refill(principal.subscribes, before.subscribes, config_.limits.subscribes);
   }
-  for (auto& [id, peer] : peers_) {
+  for (auto [id, peer] : peers_) {
     refill(peer.message_rate, before.peer_messages, config_.limits.peer_messages);
     refill(peer.byte_rate, before.peer_bytes, config_.limits.peer_bytes);
     if (peer.grant_at == kNever) continue;
@@ -278,7 +278,7 @@ void Node::Impl::ReportMembers(Instant now, Effects& out) {
   if (large_.overlay_wishes.empty()) return;
   // Somebody whom the overlay was about to ask is forgotten: it asks another.
   Apply(now, large_.overlay_wishes, out);
-  for (auto& [id, link] : links_) FlushControl(link, out);
+  for (auto [id, link] : links_) FlushControl(link, out);
 }
 
 // Keeps what a publisher is told in step with the table.

@@ -31,7 +31,7 @@ void Node::Impl::SignBuilt(Effects& out) {
   const std::uint32_t channel = large_.piece->stream.channel;
   // Who got messages of this channel straight must know at once that these are not among them.
   if (large_.piece->after < large_.piece->first) {
-    for (auto& [id, peer] : peers_) {
+    for (auto [id, peer] : peers_) {
       links_.at(peer.sending).marks_due = true;
       dirty_peers_.insert(id);
     }

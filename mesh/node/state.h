@@ -49,6 +49,7 @@ struct QueuedPiece {
   std::uint64_t bytes() const { return relayed.bytes(); }
 };
 
+// Small members stand together at the end, here and in Peer: a simulator has tens of thousands.
 struct Link {
   LinkId id;
   PeerId peer;
@@ -57,17 +58,24 @@ struct Link {
   Instant since{}, expires = kNever, replace_at = kNever;
   Instant last_heard{}, next_heartbeat{};
   Instant answered{};  // when we sent the newest heartbeat that the other side says it heard
+  flow::Ring<ControlFrame> control;
+  std::uint64_t heartbeats_sent = 0;
+  std::array<std::uint32_t, kHeartbeatMemory> heartbeat_sent_at{};  // see ShortTime
+  std::uint64_t heard_number = 0;
+  Instant heard_number_at{};
+  std::uint64_t channels_seen = 0;   // bit per channel: some run of it arrived on this link
+  std::uint64_t channels_fed = 0;    // likewise: some message
+  std::unique_ptr<DataFrame> stash;  // came early: the older link must be read to its end first
+  std::vector<Interest> staged;      // parts of a snapshot of their interest
+  std::uint64_t their_table = 0;     // its hash, as last told
+  std::uint32_t table_differs = 0;   // so many heartbeats in a row
+
   Direction direction = Direction::kInbound;
   bool suspected = false;
   // Control lane.
   bool control_busy = false;
   bool overrun = false;       // the other side does not read: the link goes at the next wake-up
   bool snapshot_due = false;  // deltas did not fit the queue: all follows when it is empty
-  flow::Ring<ControlFrame> control;
-  std::uint64_t heartbeats_sent = 0;
-  std::array<std::uint32_t, kHeartbeatMemory> heartbeat_sent_at{};  // see ShortTime
-  std::uint64_t heard_number = 0;
-  Instant heard_number_at{};
   // Data lane.
   bool data_busy = false;
   bool marks_due = true;  // the next data frame begins with marks
@@ -76,17 +84,10 @@ struct Link {
   bool end_queued = false, end_sent = false, end_received = false;
   bool farewell_sent = false, farewell_received = false;  // Goodbye{kReplaced}: all was read
   bool reading = false;                                   // a ReadNext is outstanding
-  std::uint64_t channels_seen = 0;   // bit per channel: some run of it arrived on this link
-  std::uint64_t channels_fed = 0;    // likewise: some message
-  std::unique_ptr<DataFrame> stash;  // came early: the older link must be read to its end first
   // Their interest, as this link tells it.
-  std::vector<Interest> staged;  // parts of a snapshot
-  bool staging = false;          // it is under way, or was asked for
-  bool told = false;             // a whole snapshot came over this link
-  // Their member table.
-  bool record_withheld = false;   // ours: they most likely have it
-  int table_differs = 0;          // so many heartbeats in a row
-  std::uint64_t their_table = 0;  // its hash, as last told
+  bool staging = false;          // a snapshot is under way, or was asked for
+  bool told = false;             // a whole one came over this link
+  bool record_withheld = false;  // ours: they most likely have it
 };
 
 // The other side has not said for a while that it heard us.
@@ -106,15 +107,10 @@ struct Peer {
   Instant replace_by = kNever;  // while there is a loser
   flow::Outbox<flow::Run> outbox;
   flow::Pressure pressure{kLinkQueueBytes};
-  Duration block{};                   // longest hold-back asked for by what is queued
-  routing::ChannelNumbers accounted;  // since interest_known
-  bool sent_straight = false;         // some message was meant for it
-  // Their interest.
-  std::uint64_t interest_generation = 0;
-  bool interest_known = false;
-  // Our interest, as they confirmed it.
-  bool acked = false;
-  std::uint64_t acked_generation = 0;
+  Duration block{};                       // longest hold-back asked for by what is queued
+  routing::ChannelNumbers accounted;      // since interest_known
+  std::uint64_t interest_generation = 0;  // theirs
+  std::uint64_t acked_generation = 0;     // ours, as they confirmed it
   // Their data.
   limits::Gcra message_rate, byte_rate;
   std::uint64_t owed_messages = 0, owed_bytes = 0;  // read and not yet paid for
@@ -126,10 +122,14 @@ struct Peer {
   flow::Pressure relay_pressure{kLinkQueueBytes};
   // Beyond the full mesh: when the link goes unless somebody needs it until then.
   Instant surplus_at = kNever;
-  Accused accused = Accused::kNot;  // by us
-  std::uint16_t late = 0;           // a bit for each of the last heartbeats: answered too late
   // In a full mesh: who hears nothing from it, in order; all have a link to us.
   std::vector<PeerId> doubters;
+
+  std::uint16_t late = 0;           // a bit for each of the last heartbeats: answered too late
+  Accused accused = Accused::kNot;  // by us
+  bool sent_straight = false;       // some message was meant for it
+  bool interest_known = false;      // theirs
+  bool acked = false;               // they confirmed ours
 };
 
 // Pieces of one stream that came before the messages which their origin had sent straight to us.

@@ -124,7 +124,7 @@ void Node::Impl::HearAgain(Instant now, PeerId about) {
 void Node::Impl::TellNews(Instant now) {
   if (!large_.news.TryTake(now)) return;
   const bool neighbors_only = large_.on && overlay_.HasActive();
-  for (auto& [id, link] : links_) {
+  for (auto [id, link] : links_) {
     if (neighbors_only && !overlay_.IsActive(link.peer)) continue;
     for (ControlFrame& frame : large_.news.FramesFor(link.peer))
       PushControl(link, std::move(frame));

@@ -66,6 +66,7 @@ void Overlay::Unlinked(Instant now, PeerId peer, Loss how, Wishes& out) {
   const auto place = std::lower_bound(linked_.begin(), linked_.end(), peer);
   PM_CHECK(place != linked_.end() && *place == peer);
   linked_.erase(place);
+  ReturnRoom(linked_);
   if (const Attempt* const attempt = FindAttempt(peer); attempt != nullptr) {
     PM_CHECK(attempt->asked);
     EndAttempt(peer);
@@ -118,6 +119,7 @@ void Overlay::Deactivate(Instant now, const PeerId& peer, Wishes& out) {
   const auto edge = FindPeer(active_, peer);
   PM_CHECK(edge != active_.end());
   active_.erase(edge);
+  ReturnRoom(active_);
   out.push_back(Deactivated{peer});
   // It probably lives, but somebody else should have its turn first.
   passive_.AddFirstHand(peer, rng_);

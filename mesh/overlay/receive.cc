@@ -296,8 +296,7 @@ bool Overlay::TakeIn(Instant now, const PeerId& source, std::span<const PeerId> 
                      std::span<const PeerId> given) {
   bool learned = false;
   std::erase_if(lost_, [now](const Timed& lost) { return lost.until <= now; });
-  // A storm in which many were lost is no reason to keep its room.
-  if (lost_.capacity() > 2 * lost_.size()) lost_.shrink_to_fit();
+  ReturnRoom(lost_);  // of a storm
   for (const PeerId& peer : peers) {
     if (peer == self_ || IsActive(peer) || IsLost(now, peer)) continue;
     learned |= passive_.AddHearsay(peer, source, given, rng_);

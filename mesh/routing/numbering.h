@@ -156,6 +156,7 @@ class Receipts {
   bool Has(PeerId origin) const { return origins_.contains(origin); }
   void Forget(PeerId origin) { origins_.erase(origin); }
   std::size_t size() const { return origins_.size(); }
+  std::size_t heap_bytes() const { return origins_.heap_bytes(); }  // but for the numbers
   std::uint64_t Digest() const;
 
  private:
@@ -177,6 +178,7 @@ class Baselines {
   bool Has(PeerId receiver) const { return receivers_.contains(receiver); }
   void Forget(PeerId receiver) { receivers_.erase(receiver); }
   std::size_t size() const { return receivers_.size(); }
+  std::size_t heap_bytes() const { return receivers_.heap_bytes(); }  // but for the numbers
 
  private:
   struct Receiver {

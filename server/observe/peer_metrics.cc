@@ -227,6 +227,8 @@ void PeerMetrics::CollectLargeMesh(const node::Node& node, const node::Census& c
       .Add(static_cast<double>(census.neighbors));
   page.Gauge("peermesh_overlay_candidates", "Peers to take as neighbours when one is lost.")
       .Add(static_cast<double>(census.passive));
+  page.Gauge("peermesh_member_table_bytes", "Memory for what is known of all peers.")
+      .Add(static_cast<double>(census.table_bytes));
   page.Gauge("peermesh_broadcast_cache_bytes", "Batches kept for neighbours that ask for them.")
       .Add(static_cast<double>(census.cached_bytes));
   page.Gauge("peermesh_broadcast_waiting_bytes", "Batches that wait for one before them.")

@@ -29,15 +29,15 @@ struct Flight {
 
 struct WireLane {
   flow::Ring<Flight> flying;
-  std::uint64_t unread = 0;  // bytes sent and not consumed
   Instant last_arrival{};
-  bool blocked = false;  // a SendDone waits for the window
-  bool granted = false;  // the receiver may take one data frame
+  std::uint32_t unread = 0;  // bytes sent and not consumed: a window, and a frame
+  bool blocked = false;      // a SendDone waits for the window
+  bool granted = false;      // the receiver may take one data frame
 };
 
 struct End {
-  HostIndex host = 0;
-  std::uint64_t process = 0;
+  std::uint32_t host = 0;
+  std::uint32_t process = 0;
   Instant up_since{};  // when it first tried to come up
   bool up = false, gone = false, silent = false;
   bool listed = false;  // its host has it among its wires

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "mesh/base/check.h"
+#include "mesh/base/growth.h"
 #include "tests/sim/world.h"
 
 namespace peermesh::sim {
@@ -41,6 +42,7 @@ void World::Unlist(End& end, std::uint64_t wire) {
   if (!std::exchange(end.listed, false)) return;
   std::vector<std::uint64_t>& wires = hosts_[end.host]->wires;
   wires.erase(std::lower_bound(wires.begin(), wires.end(), wire));
+  ReturnRoom(wires);
 }
 
 Duration World::Retransmissions(HostIndex from, HostIndex to) {
@@ -115,10 +117,10 @@ void World::Connect(HostIndex from, std::uint64_t process, DialId dial, HostInde
   Wire& wire = *wires_.emplace_back(std::make_unique<Wire>());
   wire.dial = dial;
   wire.distance = DistanceOf(from, to);
-  wire.ends[0].host = from;
-  wire.ends[0].process = process;
-  wire.ends[1].host = to;
-  wire.ends[1].process = hosts_.at(to)->process;
+  wire.ends[0].host = static_cast<std::uint32_t>(from);
+  wire.ends[0].process = static_cast<std::uint32_t>(process);
+  wire.ends[1].host = static_cast<std::uint32_t>(to);
+  wire.ends[1].process = static_cast<std::uint32_t>(hosts_.at(to)->process);
   // Either end may be the first to know.
   for (const int end : {0, 1}) {
     wire.ends[end].up_since = now_;
@@ -161,6 +163,7 @@ void World::Up(std::uint64_t id, int index) {
     return Hang(id, index, DownReason::kTransport);
   }
   end.up = end.listed = true;
+  MakeRoomForOne(host.wires);
   host.wires.insert(std::lower_bound(host.wires.begin(), host.wires.end(), id), id);
   node::LinkUp up;
   up.link = LinkOf(id, index);
@@ -194,7 +197,7 @@ void World::Fly(std::uint64_t id, int from, Lane lane, Flight flight) {
   Duration delay = Delay(wire.ends[from].host) + wire.distance;
   delay += Retransmissions(wire.ends[from].host, to);
   out.last_arrival = flight.arrival = std::max(out.last_arrival, sent + delay);
-  out.unread += flight.bytes;
+  out.unread += static_cast<std::uint32_t>(flight.bytes);
   out.flying.push_back(std::move(flight));
   agenda_.Add({.when = out.last_arrival,
                .kind = EventKind::kLand,
@@ -252,18 +255,18 @@ bool World::LandOne(std::uint64_t id, Wire& wire, int from, Lane lane) {
   in.flying.pop_front();
   if (in.flying.empty()) in.flying = {};  // there are many lanes, and few are in use
   const LinkId link = LinkOf(id, 1 - from);
-  Traffic& traffic = hosts_[end.host]->traffic;
-  if (auto* control = std::get_if<node::ControlFrame>(&flight.frame)) {
+  if (keep_traffic && !std::holds_alternative<Fin>(flight.frame)) {
+    Traffic& traffic = *hosts_[end.host]->traffic;
     traffic.acknowledgements.Add(kAcknowledgement);
     traffic.received.Add(flight.size);
+  }
+  if (auto* control = std::get_if<node::ControlFrame>(&flight.frame)) {
     if (keep_truth) Learn(wire, 1 - from, *control);
     DropForged(end.host, sender, *control);
     Turn(end.host, node::ControlIn{link, std::move(*control)});
   } else if (auto* data = std::get_if<node::DataFrame>(&flight.frame)) {
-    traffic.acknowledgements.Add(kAcknowledgement);
-    traffic.received.Add(flight.size);
     in.granted = false;
-    in.unread -= flight.bytes;
+    in.unread -= static_cast<std::uint32_t>(flight.bytes);
     Window(id, from);
     DropForged(*data);
     Show(&Witness::Landed, sender, end.host, *data);
@@ -366,7 +369,7 @@ std::size_t World::Break(HostIndex a, HostIndex b) {
   for (std::uint64_t id = 1; id < wires_.size(); ++id) {
     if (wires_[id] == nullptr) continue;
     Wire& wire = *wires_[id];
-    if (std::minmax(wire.ends[0].host, wire.ends[1].host) != std::minmax(a, b)) continue;
+    if (std::minmax<HostIndex>(wire.ends[0].host, wire.ends[1].host) != std::minmax(a, b)) continue;
     if (std::exchange(wire.broken, true)) continue;
     ++broken;
     for (const int end : {0, 1}) {
@@ -386,10 +389,13 @@ void World::Perform(HostIndex host, node::SendControl& wish) {
     delta->add[0].pattern = "spoilt";
   }
   if (codec != nullptr) wish.frame = codec->Pass(wish.frame);
-  const std::uint64_t size =
-      kFraming + (size_of ? size_of(wish.frame) : std::visit(RoughSize{}, wish.frame));
-  hosts_[host]->traffic.sent[wish.frame.index()].Add(size);
-  hosts_[host]->traffic.announced_bytes += RoughSize::Announced(wish.frame);
+  std::uint64_t size = 0;
+  if (keep_traffic) {
+    Traffic& traffic = *hosts_[host]->traffic;
+    size = kFraming + (size_of ? size_of(wish.frame) : std::visit(RoughSize{}, wish.frame));
+    traffic.sent[wish.frame.index()].Add(size);
+    traffic.announced_bytes += RoughSize::Announced(wish.frame);
+  }
   Fly((wish.link.value - 1) / 2, end, Lane::kControl, {{}, std::move(wish.frame), 0, size});
   Written(host, wish.link, Lane::kControl);
 }
@@ -412,8 +418,8 @@ void World::Perform(HostIndex host, node::SendData& wish) {
   lane.blocked = true;
   if (!messages || drop_data_.erase({host, to}) == 0) {
     if (codec != nullptr) wish.frame = codec->Pass(wish.frame);
-    const std::uint64_t size = kFraming + RoughSize{}(wish.frame);
-    hosts_[host]->traffic.sent[Traffic::kData].Add(size);
+    const std::uint64_t size = keep_traffic ? kFraming + RoughSize{}(wish.frame) : 0;
+    if (keep_traffic) hosts_[host]->traffic->sent[Traffic::kData].Add(size);
     Fly(id, index, Lane::kData, {{}, std::move(wish.frame), bytes, size});
   }
   if (!TakesMore(end)) return;

@@ -129,7 +129,9 @@ HostIndex World::Add(std::string name, const std::vector<HostIndex>& seeds, node
   Rng identity = rng_.Fork(name + " identity");
   host->network = rng_.Fork(name + " network");
   host->life = rng_.Fork(name + " life");
-  host->disk = std::make_unique<Disk>(rng_.Fork(name + " disk"), slowest_write_);
+  if (keep_traffic) host->traffic = std::make_unique<Traffic>();
+  const Rng disk = rng_.Fork(name + " disk");
+  if (keep_disks) host->disk = std::make_unique<Disk>(disk, slowest_write_);
   host->address = name + ":7443";
   for (std::uint8_t& byte : host->id.bytes) byte = static_cast<std::uint8_t>(identity.Below(256));
   host->name = std::move(name);
@@ -157,7 +159,9 @@ void World::Start(HostIndex index) {
   config.seeds = host.seeds;
   config.shape = shape_;
   config.limits = host.limits;
-  for (const auto& [id, record] : host.disk->records()) config.remembered.push_back(record);
+  if (host.disk) {
+    for (const auto& [id, record] : host.disk->records()) config.remembered.push_back(record);
+  }
   const Rng rng = host.life.Fork("process");
   auto node = node::Node::Create(std::move(config), rng, now_ + host.skew);
   if (!node.ok()) return Fail("a node does not start: " + std::string(node.status().message()));
@@ -172,9 +176,9 @@ void World::Stop(HostIndex index, std::optional<node::DownReason> told, Goodbye 
   Host& host = *hosts_.at(index);
   PM_CHECK(host.node != nullptr);
   Show(&Witness::Ended, index, goodbye);
-  if (goodbye == Goodbye::kSaid) {
+  if (host.disk && goodbye == Goodbye::kSaid) {
     host.disk->Close();
-  } else {
+  } else if (host.disk) {
     changes_lost_ += host.disk->Crash(now_);
   }
   for (const std::uint64_t id : std::exchange(host.wires, {})) {
@@ -448,7 +452,7 @@ void World::Perform(HostIndex host, node::Persist& wish) {
 }
 
 void World::Perform(HostIndex host, node::Forget& wish) {
-  hosts_.at(host)->disk->Forget(now_, wish.peer);
+  if (keep_disks) hosts_.at(host)->disk->Forget(now_, wish.peer);
 }
 
 void World::Perform(HostIndex host, node::Note& wish) {

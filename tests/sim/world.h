@@ -63,10 +63,10 @@ class World {
   Checks checks;
   Codec* codec = nullptr;
   bool keep_answers = true;  // and texts and notes; off for long runs
-  // The books of who is owed what, which grow with every pair of peers. Off: witnesses judge.
-  bool keep_truth = true;
-  bool keep_disks = true;  // off where nobody is started again: they are no memory of a peer's
-  bool keep_keys = false;  // what is signed by somebody whose record did not come is refused, too
+  bool keep_truth = true;    // who is owed what: grows with every pair. Off: witnesses judge
+  bool keep_traffic = true;  // what each host sends
+  bool keep_disks = true;    // off where nobody is started again: they are no memory of a peer's
+  bool keep_keys = false;    // what is signed by somebody whose record did not come is refused, too
   // Bytes of a control frame on the wire, as traffic counts it; RoughSize if it is not set.
   std::function<std::uint64_t(const node::ControlFrame&)> size_of;
 
@@ -154,7 +154,7 @@ class World {
   Rng& rng() { return rng_; }
   std::uint64_t turns() const { return turns_; }
   // Since it was added.
-  const Traffic& TrafficOf(HostIndex host) const { return hosts_.at(host)->traffic; }
+  const Traffic& TrafficOf(HostIndex host) const { return *hosts_.at(host)->traffic; }
   std::uint64_t refused() const { return refused_; }  // pieces and statements nobody signed
   std::uint64_t changes_lost() const { return changes_lost_; }  // that no disk had yet, in crashes
 
@@ -171,7 +171,7 @@ class World {
     Rng network{Rng::Seed{}}, life{Rng::Seed{}};
     std::vector<std::uint64_t> wires;  // in order
     std::map<SessionId, AppIndex> sessions;
-    Traffic traffic;
+    std::unique_ptr<Traffic> traffic;  // null if it is not kept; likewise the disk
     PeerId id;
     std::string name, address;
     std::vector<std::string> seeds;

@@ -64,7 +64,11 @@ TEST(FlatMapTest, ItDoesWhatAMapDoes) {
     }
     ASSERT_EQ(flat.size(), map.size());
     ASSERT_EQ(flat.empty(), map.empty());
-    ASSERT_TRUE(std::equal(flat.begin(), flat.end(), map.begin(), map.end()));
+    auto other = map.begin();
+    for (const auto [its, value] : flat) {
+      ASSERT_EQ(its, other->first);
+      ASSERT_EQ(value, other++->second);
+    }
   }
 }
 

@@ -32,13 +32,25 @@ bool Counts() {
   return InUse() >= before + some.size();
 }
 
+// What it says it takes is what malloc gave it, but for what malloc had put by and uses again.
+void ExpectAbout(std::size_t said, std::size_t measured) {
+  const std::size_t slack = measured / 10 + 2000;
+  EXPECT_LE(said, measured + slack);
+  EXPECT_GE(said + slack, measured);
+}
+
 TEST(MembersMemoryTest, ARowCostsLittleBesideItsRecord) {
   if (!Counts()) GTEST_SKIP() << "another allocator";
   for (const std::size_t peers : {100u, 1000u, 4000u}) {
     Rng rng({1, 2, 3, 4});
     std::vector<RecordRef> records;
+    records.reserve(peers);
+    const std::size_t empty = InUse();
     for (std::size_t i = 0; i < peers; ++i) records.push_back(Make(rng, i));
     const std::size_t before = InUse();
+    std::size_t told = 0;
+    for (const RecordRef& record : records) told += record.HeapShare(1);
+    ExpectAbout(told, before - empty);
     Members members{PeerId()};
     members.SetLarge(Instant(1s), true);
     for (const RecordRef& record : records) {
@@ -49,6 +61,9 @@ TEST(MembersMemoryTest, ARowCostsLittleBesideItsRecord) {
     Quorum quorum;
     for (const RecordRef& record : records) quorum.Describe(Instant(1s), record);
     const std::size_t voices = InUse() - before - table;
+    ExpectAbout(members.HeapBytes(), table);
+    ExpectAbout(quorum.roll_bytes(), voices);
+    EXPECT_NEAR(records[0].HeapShare(3), 3 * records[0].HeapShare(1), 3) << "of three holders";
     RecordProperty("row_bytes_" + std::to_string(peers), static_cast<int>(table / peers));
     RecordProperty("roll_bytes_" + std::to_string(peers), static_cast<int>(voices / peers));
     EXPECT_EQ(members.alive(), peers);

@@ -72,12 +72,16 @@ void Graphs(Stage& stage, const std::string& as) {
 
 void Memory(Stage& stage, const std::string& as) {
   const std::vector<HostIndex> running = stage.Running();
-  double rows = 0;
+  double rows = 0, tables = 0;
   for (const HostIndex host : running) {
-    rows += static_cast<double>(stage.world.node(host).TakeCensus().peers);
+    const node::Census census = stage.world.node(host).TakeCensus();
+    rows += static_cast<double>(census.peers);
+    tables += static_cast<double>(census.table_bytes);
   }
   const auto peers = static_cast<double>(running.size());
-  stage.outcome.figures.Set(as + "bytes_per_peer", stage.BytesInUse() / peers);
+  const double bytes = stage.BytesInUse();
+  stage.outcome.figures.Set(as + "bytes_per_peer", bytes / peers);
+  stage.outcome.figures.Set(as + "bytes_beside_table", (bytes - tables) / peers);
   stage.outcome.figures.Set(as + "rows_per_peer", rows / peers);
 }
 

@@ -117,6 +117,8 @@ TEST(RunTest, TheContactIsWatchedFromTheFirstMoment) {
 TEST(RunTest, SpeedAndMemoryAreMeasured) {
   const Outcome outcome = Ran(std::string(kOverlay) + "measure memory\nmeasure speed 10s");
   EXPECT_GT(Of(outcome, "bytes_per_peer"), 1000);
+  EXPECT_GT(Of(outcome, "bytes_beside_table"), 1000);
+  EXPECT_LT(Of(outcome, "bytes_beside_table"), Of(outcome, "bytes_per_peer") - 1000);
   EXPECT_GT(Of(outcome, "rows_per_peer"), 10);
   EXPECT_GT(Of(outcome, "peer_seconds_per_core_second"), 0);
 }

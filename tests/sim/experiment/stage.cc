@@ -44,6 +44,15 @@ bool HasMessages(const Plan& plan) {
   });
 }
 
+// It is asked what is sent.
+bool HasTraffic(const Plan& plan) {
+  return HasMessages(plan) ||
+         std::any_of(plan.deeds.begin(), plan.deeds.end(), [](const Deed& deed) {
+           const auto* measure = std::get_if<Measure>(&deed.what);
+           return measure != nullptr && measure->what == Measured::kTraffic;
+         });
+}
+
 bool HasBalance(const Plan& plan) {
   return std::any_of(plan.deeds.begin(), plan.deeds.end(),
                      [](const Deed& deed) { return std::holds_alternative<Balance>(deed.what); });
@@ -66,6 +75,7 @@ Stage::Stage(const Plan& the_plan, std::uint64_t the_seed)
   world.keep_answers = false;
   world.keep_truth = false;
   world.keep_disks = false;
+  world.keep_traffic = HasTraffic(plan);
   const bool many = plan.peers > kManyPeers;
   world.checks = {.every = many ? 4096u : 64u, .all = std::chrono::seconds(many ? 600 : 60)};
   world.SetShape(plan.shape);
