@@ -126,9 +126,8 @@ class AddressBook {
   std::optional<Attempt> Replace(Instant now, PeerId peer);
 
   std::size_t known() const { return known_.size(); }
-  std::size_t known_bytes() const {
-    return HeapBytes(known_);
-  }  // of the heap; addresses are shared
+  // Of the heap, but for the addresses.
+  std::size_t known_bytes() const { return HeapBytes(known_); }
   void CheckInvariants() const;
   std::uint64_t Digest() const;
 

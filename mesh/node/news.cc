@@ -1,5 +1,7 @@
 #include "mesh/node/news.h"
 
+#include <iterator>
+
 #include "mesh/base/growth.h"
 #include "mesh/node/bounds.h"
 
@@ -8,18 +10,19 @@ namespace peermesh::node {
 void Passed::Wake(Instant now) {
   if (now - since_ < kHeardFor) return;
   since_ = now;
-  before_ = std::exchange(recent_, {});
+  recent_ = 0;
+  for (auto at = windows_.begin(); at != windows_.end();) {
+    at = std::exchange(at->second.recent, false) ? std::next(at) : windows_.erase(at);
+  }
 }
 
 bool Passed::TryAdd(Instant now, const PeerId& speaker, std::uint64_t number) {
   Wake(now);
   const std::uint64_t key = membership::ObserverKey(speaker);
-  const auto at = recent_.find(key);
-  if (at == recent_.end() && recent_.size() >= kMaxSpeakers) return false;
-  const auto before = before_.find(key);
+  const auto known = windows_.find(key);
   Window window;
-  if (before != before_.end()) window = before->second;
-  if (at != recent_.end()) window = at->second;
+  if (known != windows_.end()) window = known->second;
+  if (!window.recent && recent_ >= kMaxSpeakers) return false;
   if (number > window.largest) {
     const std::uint64_t by = number - window.largest;
     window.below = by > 64 ? 0 : by == 64 ? 1ull << 63 : window.below << by | 1ull << (by - 1);
@@ -29,7 +32,12 @@ bool Passed::TryAdd(Instant now, const PeerId& speaker, std::uint64_t number) {
     if (back == 0 || back > 64 || (window.below >> (back - 1) & 1) != 0) return false;
     window.below |= 1ull << (back - 1);
   }
-  recent_[key] = window;
+  recent_ += !std::exchange(window.recent, true);
+  if (known != windows_.end()) {
+    known->second = window;
+  } else {
+    windows_.emplace(key, window);
+  }
   return true;
 }
 

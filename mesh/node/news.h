@@ -9,7 +9,7 @@
 // A partial table has no row for most peers. What is said of them is passed on all the same, once:
 // Passed remembers what was.
 //
-// Bounds: kMaxSpeakers windows of about 50 bytes in each half of a memory; what waits came over
+// Bounds: twice kMaxSpeakers windows of about 50 bytes in a memory; what waits came over
 // links, whose frames are limited, and goes within kNewsPause. Not thread-safe; owned by the node's
 // turn.
 #ifndef PEERMESH_MESH_NODE_NEWS_H_
@@ -53,10 +53,11 @@ class Passed {
   struct Window {
     std::uint64_t largest = 0;
     std::uint64_t below = 0;  // bit i: largest - 1 - i was heard
+    bool recent = false;      // something was, since since_
   };
-  // lint:allow(hash): pure look-ups, never iterated
-  using Windows = std::unordered_map<std::uint64_t, Window>;
-  Windows recent_, before_;
+  // lint:allow(hash): for look-ups, and what goes goes in any order
+  std::unordered_map<std::uint64_t, Window> windows_;
+  std::size_t recent_ = 0;  // of them
   Instant since_{};
 };
 
@@ -69,7 +70,7 @@ struct Strangers {
 
 class News {
  public:
-  // For those that keep it: who has no room for it does not pass it on.
+  // Who it is for. Whoever has no room for a record passes it on only if it is for everybody.
   enum class Reach : std::uint8_t { kWhoKeepsIt, kEverybody };
 
   // `from`: who told us; it is not told.

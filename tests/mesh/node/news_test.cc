@@ -133,6 +133,23 @@ TEST(NewsTest, RecordsGoBeforeStatementsAndNobodyIsToldWhatItSaid) {
   EXPECT_THAT(news.FramesFor(Id(9)), IsEmpty());
 }
 
+// Who has no room for a record passes it on only if it comes marked.
+TEST(NewsTest, RecordsForEverybodyAreMarkedAndOthersAreNot) {
+  News news;
+  news.Add(RecordOf(1), {}, News::Reach::kWhoKeepsIt);
+  news.Add(RecordOf(2), {}, News::Reach::kEverybody);
+  news.Add(RecordOf(3), {}, News::Reach::kWhoKeepsIt);
+  const auto frames = news.FramesFor(Id(9));
+  ASSERT_THAT(frames, SizeIs(2));
+  const auto& kept = std::get<PeerRecords>(frames[0]);
+  EXPECT_FALSE(kept.news);
+  EXPECT_THAT(kept.records, SizeIs(2));
+  const auto& marked = std::get<PeerRecords>(frames[1]);
+  EXPECT_TRUE(marked.news);
+  ASSERT_THAT(marked.records, SizeIs(1));
+  EXPECT_EQ(marked.records[0]->id, Id(2));
+}
+
 TEST(NewsTest, FramesKeepTheirBounds) {
   News news;
   for (std::size_t i = 0; i < kStatementsPerFrame + 1; ++i) news.Add(Word(1, i + 1), {});
