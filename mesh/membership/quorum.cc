@@ -8,13 +8,8 @@
 namespace peermesh::membership {
 namespace {
 
-
-bool IsNamed(const Record& subject, std::uint64_t observer) {
-  return std::binary_search(subject.observers.begin(), subject.observers.end(), observer);
-}
-
 bool Counts(const Record& subject, const PeerId& observer) {
-  return subject.observers.empty() || IsNamed(subject, ObserverKey(observer));
+  return subject.observers.empty() || Names(subject, ObserverKey(observer));
 }
 
 // Nothing but its observers changed.
@@ -46,7 +41,7 @@ Quorum::Heard Quorum::Hear(Instant now, const StatementRef& statement) {
   const RecordRef subject = roll_.Find(said.subject);
   if (!subject || said.incarnation < subject->Version()) return Heard::kOld;
   if (said.incarnation > subject->incarnation) return Heard::kOld;  // of a record yet to come
-  if (own != (said.claim == Claim::kLeft)) return Heard::kOld;  // says nothing
+  if (own != (said.claim == Claim::kLeft)) return Heard::kOld;      // says nothing
   const auto [at, fresh] = cases_.try_emplace(said.subject);
   Case& in = at->second;
   Heard heard = Heard::kOld;
@@ -116,7 +111,7 @@ Quorum::Count Quorum::CountOf(const Record& subject, const Case& of) const {
     if (!said.counts || !IsGone(*said.statement)) continue;
     ++count.spoken;
     spoken.push_back(ObserverKey(said.statement->observer));
-    count.former += !subject.observers.empty() && !IsNamed(subject, spoken.back());
+    count.former += !subject.observers.empty() && !Names(subject, spoken.back());
   }
   if (spoken.empty()) return count;
   for (const std::uint64_t observer : subject.observers) {
@@ -250,12 +245,16 @@ Duration Quorum::PenaltyOf(const Case& of) {
   return std::min(penalty, kMaxPenalty);
 }
 
-bool Quorum::DiedInCompany(const Case& of) const {
-  const auto together = std::count_if(cases_.begin(), cases_.end(), [&of](const auto& other) {
-    const Case& its = other.second;
-    return its.deaths > 0 && its.died - of.died <= kTogether && of.died - its.died <= kTogether;
-  });
-  return static_cast<std::size_t>(together) >= std::max(kCompany, roll_.size() / kPartOfAll);
+// When a partition heals its two sides tell each other of deaths that were long ago, so of one peer
+// we may hear two at once; those who come back at that time are many.
+bool Quorum::InCompany(Instant now, const Case& of) const {
+  std::size_t died = 0, returned = 1;  // itself
+  for (const auto& [subject, its] : cases_) {
+    if (its.deaths == 0) continue;
+    died += its.died - of.died <= kTogether && of.died - its.died <= kTogether;
+    returned += its.state == State::kAlive && now - its.since <= kTogether;
+  }
+  return std::max(died, returned) >= std::max(kCompany, roll_.size() / kPartOfAll);
 }
 
 void Quorum::Describe(Instant now, const RecordRef& record) {
@@ -278,7 +277,7 @@ void Quorum::Describe(Instant now, const RecordRef& record) {
   }
   Void(of);
   const bool fresh = known && known->epoch < record->epoch;
-  if (of.state == State::kDead && of.deaths > 0 && (fresh || DiedInCompany(of))) of.deaths = 1;
+  if (of.state == State::kDead && of.deaths > 0 && (fresh || InCompany(now, of))) of.deaths = 1;
   if (of.state != State::kDead || of.died + PenaltyOf(of) <= now) {
     Become(now, record->id, of, State::kAlive, StateReason::kNone);
   } else {

@@ -19,7 +19,8 @@
 //  * Whose process died twice within kDeathMemory comes back kFirstPenalty after its death, then
 //    twice as long each time: a peer with a bad link must not flap through everybody's table. The
 //    record is kept; voices that stand at the end of the penalty keep it dead. A new process begins
-//    anew, and deaths in company do not count: many at a time are a partition, and it has healed.
+//    anew, and deaths and returns in company do not count: many at a time are a partition, and it
+//    has healed.
 //  * The cut off: behind a partition nobody accuses most of the peers, because their observers are
 //    there too. So an observer that has been suspect or dead for kStranded without a new record is
 //    a voice as well, slowly: a peer with L of both kinds is suspect, and dead if kStranded later
@@ -72,10 +73,10 @@ inline constexpr Duration kCascadePause = std::chrono::milliseconds(100);
 inline constexpr Duration kFirstPenalty = std::chrono::minutes(5);
 inline constexpr Duration kMaxPenalty = std::chrono::minutes(20);
 inline constexpr Duration kDeathMemory = std::chrono::hours(1);
-// In company: so many died within kTogether of each other, in a larger mesh kPartOfAll of it
-// (guesses: more than one host's peers, more than grey failures at one time).
+// In company: so many died, or came back, within kTogether of each other, in a larger mesh
+// kPartOfAll of it (guesses: more than one host's peers, more than grey failures at one time).
 inline constexpr Duration kTogether = std::chrono::seconds(15);
-inline constexpr std::size_t kCompany = 3, kPartOfAll = 20;
+inline constexpr std::size_t kCompany = 3, kPartOfAll = 40;
 
 // As many as a peer has links: more observers than that nobody has.
 inline constexpr std::size_t kMaxVoices = kMaxLinks;
@@ -138,7 +139,7 @@ class Quorum {
     Instant since{};
     bool counts = false;  // it is an observer of the subject
   };
-  // All who are not alive: for a member table that begins to listen.
+  // All who are not alive, or were not lately: for a member table that begins to listen.
   std::vector<Verdict> Standing() const;
   // Who says that the subject is gone.
   std::vector<Voice> Accusers(PeerId subject) const;
@@ -191,7 +192,7 @@ class Quorum {
   void Leave(Instant now, PeerId subject, Case& of, const StatementRef& statement);
   void Void(Case& of);
   static Duration PenaltyOf(const Case& of);
-  bool DiedInCompany(const Case& of) const;
+  bool InCompany(Instant now, const Case& of) const;
 
   // By time.
   Instant DeadlineOf(const Case& of) const;

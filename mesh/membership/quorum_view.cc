@@ -27,7 +27,9 @@ std::vector<Quorum::Verdict> Quorum::TakeVerdicts() {
 std::vector<Quorum::Verdict> Quorum::Standing() const {
   std::vector<Verdict> verdicts;
   for (const auto& [subject, of] : cases_) {
-    if (of.state != State::kAlive) verdicts.push_back({subject, of.state, of.reason});
+    if (of.state != State::kAlive || of.deaths > 0) {
+      verdicts.push_back({subject, of.state, of.reason});
+    }
   }
   return verdicts;
 }

@@ -5,6 +5,7 @@
 #ifndef PEERMESH_MESH_MEMBERSHIP_RECORD_H_
 #define PEERMESH_MESH_MEMBERSHIP_RECORD_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -46,6 +47,11 @@ constexpr std::uint64_t ObserverKey(const PeerId& peer) {
   std::uint64_t key = 0;
   for (std::size_t at = 0; at < 8; ++at) key = key << 8 | peer.bytes[at];
   return key;
+}
+
+// Whether this key is one of its observers'.
+inline bool Names(const Record& record, std::uint64_t observer) {
+  return std::binary_search(record.observers.begin(), record.observers.end(), observer);
 }
 
 class RecordRef {

@@ -47,6 +47,7 @@ constexpr std::size_t SeekFrom(std::size_t full_mesh) { return full_mesh * 3 / 4
 constexpr std::size_t SeekUntil(std::size_t full_mesh) { return full_mesh / 2; }
 // Without neighbours everybody is tried, so often (guess).
 inline constexpr Duration kSeekAllEvery = std::chrono::seconds(5);
+inline constexpr std::size_t kSeekAtOnce = 8;  // of those that we take for alive: as of the lost
 // A link for a message to one peer is waited for so long, and kept so long after the last one
 // (guess: a conversation).
 inline constexpr Duration kBorrowTime = kDialTimeout;

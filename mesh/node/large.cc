@@ -8,6 +8,31 @@
 #include "mesh/node/node_impl.h"
 
 namespace peermesh::node {
+namespace {
+
+PeerId RandomId(Rng& rng) {
+  PeerId id;
+  for (std::size_t at = 0; at < 8; ++at) id.bytes[at] = static_cast<std::uint8_t>(rng.Below(256));
+  return id;
+}
+
+bool LacksNeighbors(const overlay::Overlay& overlay) {
+  return overlay.isolated() || overlay.starves();
+}
+
+// Up to `count` who live, from a random place on: ids are hashes.
+std::vector<PeerId> DrawLiving(const membership::Members& members, Rng& rng, std::size_t count) {
+  std::vector<PeerId> drawn;
+  const auto& rows = members.rows();
+  auto row = rows.lower_bound(RandomId(rng));
+  for (std::size_t seen = 0; seen < rows.size() && drawn.size() < count; ++seen, ++row) {
+    if (row == rows.end()) row = rows.begin();
+    if (membership::IsLiving(row->second.state)) drawn.push_back(row->first);
+  }
+  return drawn;
+}
+
+}  // namespace
 
 // Whether the mesh is large, by how many live in it. Grows at once and shrinks with hysteresis.
 void Node::Impl::ReviewSize(Instant now, Effects& out) {
@@ -39,11 +64,7 @@ bool Node::Impl::MakeRoomFor(PeerId peer) {
   if (room && members_.alive() < most / 2) large_.strangers.reset();
   if (!large_.on || room || members_.Find(peer) != nullptr) return true;
   if (!large_.strangers) large_.strangers = std::make_unique<Strangers>();
-  PeerId from;
-  for (std::size_t at = 0; at < 8; ++at) {
-    from.bytes[at] = static_cast<std::uint8_t>(rng_.Below(256));
-  }
-  auto row = members_.rows().lower_bound(from);
+  auto row = members_.rows().lower_bound(RandomId(rng_));
   for (int tries = 0; tries < kEvictionTries && !members_.rows().empty(); ++tries) {
     if (row == members_.rows().end()) row = members_.rows().begin();
     const PeerId id = row->first;
@@ -62,6 +83,10 @@ void Node::Impl::BecomeLarge(Instant now) {
   book_.SetLarge(now, true);
   large_.loud = true;
   for (const membership::Quorum::Verdict& verdict : quorum_.Standing()) {
+    // Who came back while the mesh was small has to be linked there to be alive.
+    const membership::Row* row = members_.Find(verdict.subject);
+    const bool lost = row != nullptr && membership::IsLost(row->state);
+    if (verdict.state == membership::State::kAlive && !lost) continue;
     members_.Judge(now, verdict.subject, verdict.state, verdict.reason);
   }
   large_.record_at = now;
@@ -162,11 +187,6 @@ void Node::Impl::OnFrame(Instant now, Link& link, overlay::Message& frame, Effec
   Apply(now, large_.overlay_wishes, out);
 }
 
-bool Node::Impl::NeedsLink(PeerId id) const {
-  const Peer& peer = peers_.at(id);
-  return overlay_.Needs(id) || peer.loser || !peer.outbox.empty() || !peer.relay.empty();
-}
-
 void Node::Impl::WakeLarge(Instant now, Effects& out) {
   overlay_.Wake(now, large_.overlay_wishes);
   Apply(now, large_.overlay_wishes, out);
@@ -175,9 +195,11 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
   quorum_.SetMultiplier(now, health_.multiplier());
   quorum_.Wake(now);
   ApplyVerdicts(now, out);
-  if (overlay_.isolated() && large_.on && large_.sought_all + kSeekAllEvery <= now) {
+  if (large_.on && LacksNeighbors(overlay_) && large_.sought_all + kSeekAllEvery <= now) {
     large_.sought_all = now;
-    book_.SeekAll(now);
+    if (overlay_.isolated()) book_.SeekAll(now);
+    // Cut off with a few others, we may know them only from the table.
+    for (const PeerId& peer : DrawLiving(members_, rng_, kSeekAtOnce)) overlay_.Learn(now, peer);
   }
   if (large_.record_at <= now) {
     large_.record_at = kNever;
@@ -203,7 +225,8 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
     if (peer.surplus_at > now) continue;
     peer.surplus_at = now + kSurplusLink;
     queues_wake_.moved = true;
-    if (!NeedsLink(id)) surplus.push_back(peer.winner);
+    const bool carries = peer.loser || !peer.outbox.empty() || !peer.relay.empty();
+    if (!carries && !overlay_.Needs(id) && !Observes(id)) surplus.push_back(peer.winner);
   }
   for (const LinkId id : surplus) {
     Link* link = FindLink(id);
@@ -218,6 +241,9 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
 Instant Node::Impl::LargeDeadline() const {
   Instant next = std::min({overlay_.NextWake(), trees_.NextWake(), quorum_.NextWake(),
                            large_.record_at, large_.news.due()});
+  if (large_.on && LacksNeighbors(overlay_)) {
+    next = std::min(next, large_.sought_all + kSeekAllEvery);
+  }
   for (const auto& [peer, until] : large_.borrowed) next = std::min(next, until);
   for (const auto& [stream, waiting] : large_.waiting) next = std::min(next, waiting.until);
   for (const auto& [stream, aside] : large_.aside) next = std::min(next, aside.until);

@@ -260,7 +260,7 @@ void Node::Impl::ForgetPeer(PeerId id) {
 
 // The last link to a peer is gone.
 void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, bool in_order, Effects& out) {
-  const bool neighbor = overlay_.IsActive(id);
+  const bool observed = Observes(id);
   ForgetPeer(id);
   members_.LinkDown(now, id, why);
   members_.ForgetBeliefsOf(now, id);
@@ -272,7 +272,7 @@ void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, bool in_order
   overlay_.Unlinked(now, id, in_order || left ? overlay::Loss::kInOrder : overlay::Loss::kFailed,
                     large_.overlay_wishes);
   Apply(now, large_.overlay_wishes, out);
-  if (large_.on && neighbor && !in_order && !left) {
+  if (large_.on && observed && !in_order && !left) {
     Accuse(id, why, out);
     book_.Lost(now, id);
   }

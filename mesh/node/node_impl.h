@@ -165,7 +165,6 @@ class Node::Impl {
   void Apply(Instant now, overlay::Wishes& wishes, Effects& out);
   void OnFrame(Instant now, Link& link, overlay::Message& frame, Effects& out);
   void Introduce(Link& link, const overlay::Message& message);
-  bool NeedsLink(PeerId peer) const;
   void WakeLarge(Instant now, Effects& out);
   Instant LargeDeadline() const;
   std::vector<std::uint64_t> Observers() const;
@@ -212,6 +211,7 @@ class Node::Impl {
   void OnFrame(Instant now, Link& link, PeerStates& frame, Effects& out);
   void HeardFrom(Instant now, Link& link, Effects& out);
   Duration Patience(Duration silence) const;
+  bool Observes(PeerId peer) const;
   void Suspect(Instant now, Link& link, Effects& out);
   void Watch(Instant now, const Link& link, Effects& out);
   void LoseTogether(Instant now, Effects& out);

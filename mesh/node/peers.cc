@@ -75,6 +75,14 @@ void Node::Impl::On(Instant, RecordSigned& own, Effects&) {
     large_.news.Add(own_record_, {});  // neighbours do not pass it on
   } else {
     Broadcast(PeerRecords{{own_record_}});
+    // Those that observed us need not any longer.
+    for (auto [id, link] : links_) {
+      const std::uint64_t key = membership::ObserverKey(link.peer);
+      const bool observed = std::binary_search(large_.named.begin(), large_.named.end(), key);
+      if (observed && overlay_.HasActive() && !overlay_.IsActive(link.peer)) {
+        PushControl(link, PeerRecords{{own_record_}});
+      }
+    }
   }
 }
 

@@ -57,6 +57,15 @@ Duration Node::Impl::Patience(Duration silence) const {
   return large_.on ? silence + kHeartbeat * (health_.multiplier() - 1) : silence;
 }
 
+// Whether others count on us to say when it is gone. Until a new record names others we have to,
+// though it is no neighbour any more: it may die in between.
+bool Node::Impl::Observes(PeerId peer) const {
+  if (overlay_.IsActive(peer)) return true;
+  const membership::Row* row = large_.on ? members_.Find(peer) : nullptr;
+  return row != nullptr && row->record &&
+         membership::Names(*row->record, membership::ObserverKey(config_.self));
+}
+
 void Node::Impl::Suspect(Instant now, Link& link, Effects& out) {
   PM_CHECK(!link.suspected && now < link.last_heard + Patience(kDeadAfter));
   link.suspected = links_wake_.moved = true;
@@ -68,7 +77,7 @@ void Node::Impl::Suspect(Instant now, Link& link, Effects& out) {
   members_.Silent(now, link.peer);
   if (own_trouble) return;
   TellBelief(link.peer, link.peer);
-  if (!overlay_.IsActive(link.peer) || peer.accused != Accused::kNot) return;
+  if (!Observes(link.peer) || peer.accused != Accused::kNot) return;
   peer.accused = Accused::kSilent;
   Accuse(link.peer, StateReason::kHeartbeatTimeout, out);
 }

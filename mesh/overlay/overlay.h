@@ -142,6 +142,10 @@ class Overlay {
   // true in a mesh of two.
   bool isolated() const { return isolated_; }
 
+  // Short of neighbours, and nobody is left to ask: whoever is known to live should be named
+  // (Learn).
+  bool starves() const;
+
   // Neighbours of our own choice, which others cannot make us give up.
   std::size_t kept() const;
 

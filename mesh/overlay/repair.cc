@@ -29,6 +29,10 @@ bool Overlay::MayRepair() const {
          active_.size() + attempts_.size() < config_.active;
 }
 
+bool Overlay::starves() const {
+  return MayRepair() && attempts_.empty() && passive_.size() == 0 && advice_.empty();
+}
+
 void Overlay::Repair(Instant now, Wishes& out) {
   while (MayRepair() && now >= resume_at_) {
     if (tries_ == 0) return Pause(now, true);

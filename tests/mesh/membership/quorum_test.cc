@@ -449,6 +449,34 @@ TEST_F(QuorumTest, WhoDiesInCompanyIsNotDamped) {
   }
 }
 
+TEST_F(QuorumTest, WhoReturnsInCompanyIsNotDampedForOldDeathsHeardAtOnce) {
+  for (std::uint32_t peer = 0; peer < kCompany; ++peer) {
+    Describe(peer + 100, 1);
+    Say(1, peer + 100, Claim::kGone, 10 + peer);
+  }
+  Wait(10min);
+  for (std::uint32_t peer = 0; peer < kCompany; ++peer) Describe(peer + 100, 1, 3);
+  // What the other side of the partition thought of one of them.
+  Say(1, 100, Claim::kGone, 20, 3);
+  ASSERT_EQ(StateOf(100), State::kDead);
+  Describe(100, 1, 4);
+  EXPECT_EQ(StateOf(100), State::kAlive);
+  // The same after the return of the others is long ago.
+  Wait(kTogether + 1s);
+  Say(1, 100, Claim::kGone, 30, 4);
+  Describe(100, 1, 5);
+  EXPECT_EQ(StateOf(100), State::kDead);
+}
+
+TEST_F(QuorumTest, WhoBeginsToListenHearsWhoCameBack) {
+  Describe(kSubject, 1);
+  EXPECT_THAT(quorum.Standing(), IsEmpty());
+  Say(1, kSubject, Claim::kGone, 1);
+  Describe(kSubject, 1, 2);
+  ASSERT_EQ(quorum.Standing().size(), 1u);
+  EXPECT_EQ(quorum.Standing()[0].state, State::kAlive);
+}
+
 TEST_F(QuorumTest, VoicesAtTheEndOfThePenaltyKeepItDeadUntilTheyAreTakenBack) {
   Describe(kSubject, 8);
   Accuse(kSubject, 1, 8, 1);

@@ -18,7 +18,8 @@ constexpr std::size_t kPeers = 60;
 
 class LargeTest : public testing::Test {
  protected:
-  explicit LargeTest(std::size_t peers = kPeers) {
+  explicit LargeTest(std::size_t peers = kPeers, const Shape& shape = {}) {
+    world.SetShape(shape);
     world.checks.every = 256;
     for (std::size_t i = 0; i < peers; ++i) {
       world.Add("peer-" + std::to_string(i),
@@ -443,6 +444,29 @@ TEST_F(ShrinkTest, WhatGoesStraightDoesNotOvertakeWhatWasBroadcast) {
     world.Run(50ms);
   }
   world.Run(3s);
+}
+
+// Who is cut off with nobody of its passive view knows the others from its table alone.
+class CutOffTest : public LargeTest {
+ protected:
+  CutOffTest() : LargeTest(kPeers, {.full_mesh_peers = 6, .passive = 4}) {}
+};
+
+TEST_F(CutOffTest, TheFewFindEachOther) {
+  constexpr HostIndex kFew = 8, kMany = kPeers - kFew;  // the seed is one of the many
+  for (HostIndex a = 0; a < kMany; ++a) {
+    for (HostIndex b = kMany; b < kPeers; ++b) world.Cut(a, b);
+  }
+  world.Run(90s);
+  std::set<PeerId> reached{world.id(kMany)};
+  for (std::size_t before = 0; before < reached.size();) {
+    before = reached.size();
+    for (HostIndex host = kMany; host < kPeers; ++host) {
+      if (!reached.contains(world.id(host))) continue;
+      for (const PeerId& neighbor : world.node(host).Neighbors()) reached.insert(neighbor);
+    }
+  }
+  EXPECT_EQ(reached.size(), kFew);
 }
 
 // Each half is a full mesh after a while, and both together are none.

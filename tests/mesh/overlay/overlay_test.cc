@@ -104,6 +104,20 @@ TEST_F(OverlayTest, WhoDoesNotSeekAsksForNothing) {
   EXPECT_EQ(overlay.NextWake(), kNever);
 }
 
+TEST_F(OverlayTest, WhoHasNobodyToAskStarves) {
+  EXPECT_FALSE(overlay.starves()) << "it seeks nobody";
+  Seek();
+  EXPECT_TRUE(overlay.starves());
+  overlay.Learn(now, Peer(1));
+  EXPECT_FALSE(overlay.starves());
+  Wait(1ms);
+  EXPECT_FALSE(overlay.starves()) << "it asks";
+  overlay.CannotReach(now, Peer(1), Fresh());
+  EXPECT_TRUE(overlay.starves());
+  Fill(2, 4);
+  EXPECT_FALSE(overlay.starves()) << "it has all it wants";
+}
+
 TEST_F(OverlayTest, WhoDoesNotSeekStillAccepts) {
   Accept(1);
   EXPECT_THAT(Of<Activated>(), ElementsAre(Peer(1)));

@@ -44,13 +44,14 @@ void CutPair(Stage& stage, const Grey& grey) {
   stage.world.Heal(running[one], running[other]);
 }
 
-// What the majority of the healthy thinks of one peer, as time goes by.
+// What the healthy think of one peer, as time goes by.
 struct Opinion {
   std::set<HostIndex> against;  // who takes it for dead
   std::size_t most = 0;         // of these at once
-  bool removed = false;         // most do
-  Instant first = kNever;       // when most did for the first time
-  std::size_t flaps = 0;        // times most took it back
+  Instant first = kNever;       // when the majority did for the first time
+  // How often each took it back. Not the majority: while one wave of news overtakes another, its
+  // opinion crosses the middle several times within a tenth of a second.
+  std::map<HostIndex, std::size_t> taken_back;
 };
 
 // How many neighbours the faulty ones have after the time they should be parted with in: of healthy
@@ -85,19 +86,17 @@ void DescribeGrey(Stage& stage, const std::vector<HostIndex>& faulty, Instant be
     if (verdict.dead) {
       opinion.against.insert(verdict.at);
     } else {
-      opinion.against.erase(verdict.at);
+      opinion.taken_back[verdict.at] += opinion.against.erase(verdict.at);
     }
     opinion.most = std::max(opinion.most, opinion.against.size());
     const bool removed = opinion.against.size() >= majority;
     if (removed && opinion.first == kNever) opinion.first = verdict.when;
-    if (opinion.removed && !removed) ++opinion.flaps;
-    opinion.removed = removed;
   }
   Duration longest{};
   std::size_t never = 0, flaps = 0, least = SIZE_MAX;
   for (const HostIndex host : faulty) {
     const Opinion& opinion = opinions[host];
-    flaps = std::max(flaps, opinion.flaps);
+    for (const auto& [at, times] : opinion.taken_back) flaps = std::max(flaps, times);
     least = std::min(least, opinion.most);
     if (opinion.first == kNever) {
       ++never;

@@ -77,7 +77,9 @@ Stage::Stage(const Plan& the_plan, std::uint64_t the_seed)
   world.keep_disks = false;
   world.keep_traffic = HasTraffic(plan);
   const bool many = plan.peers > kManyPeers;
-  world.checks = {.every = many ? 4096u : 64u, .all = std::chrono::seconds(many ? 600 : 60)};
+  // One look takes as long as there are peers to know.
+  world.checks = {.every = std::clamp<std::uint64_t>(4 * plan.peers, 64, 4096),
+                  .all = std::chrono::seconds(many ? 600 : 60)};
   world.SetShape(plan.shape);
   world.on_failure = [this](const std::string& what) {
     if (++outcome.failure_count <= kMostFailures) outcome.failures.push_back(what);
