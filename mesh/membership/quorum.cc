@@ -148,7 +148,7 @@ void Quorum::Evaluate(Instant now, PeerId subject, Case& of) {
   of.tally = static_cast<std::uint16_t>(tally);
   if (tally >= HighMark(k)) return Die(now, subject, of, By::kVoices);
   if (of.state == State::kDead) {
-    if (of.penalty == Penalty::kRunning || count.spoken > 0) return;
+    if (of.penalty != Penalty::kOver || count.spoken > 0) return;
     return Become(now, subject, of, State::kAlive, StateReason::kNone);
   }
   if (tally < LowMark(k)) {
@@ -170,6 +170,7 @@ void Quorum::Become(Instant now, PeerId subject, Case& of, State state, StateRea
   of.reason = reason;
   if (before == State::kAlive || state == State::kAlive) of.since = now;
   of.penalty = Penalty::kNone;
+  if (before == State::kDead && state == State::kAlive) of.returned = now;
   if (state != State::kSuspect) {
     of.reached = kNever;
     of.stranded = false;
@@ -281,7 +282,8 @@ void Quorum::Describe(Instant now, const RecordRef& record) {
   if (of.state != State::kDead || of.died + PenaltyOf(of) <= now) {
     Become(now, record->id, of, State::kAlive, StateReason::kNone);
   } else {
-    of.penalty = Penalty::kRunning;
+    of.penalty = Penalty::kNew;
+    of.returned = now;
     changed_.insert(record->id);
   }
   Settle(at);

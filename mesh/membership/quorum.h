@@ -76,7 +76,7 @@ inline constexpr Duration kDeathMemory = std::chrono::hours(1);
 // In company: so many died, or came back, within kTogether of each other, in a larger mesh
 // kPartOfAll of it (guesses: more than one host's peers, more than grey failures at one time).
 inline constexpr Duration kTogether = std::chrono::seconds(15);
-inline constexpr std::size_t kCompany = 3, kPartOfAll = 40;
+inline constexpr std::size_t kCompany = 4, kPartOfAll = 40;
 
 // As many as a peer has links: more observers than that nobody has.
 inline constexpr std::size_t kMaxVoices = kMaxLinks;
@@ -129,6 +129,7 @@ class Quorum {
     State state = State::kAlive;  // alive, suspect, dead or left
     StateReason reason = StateReason::kNone;
     bool renewed = false;  // it lives, but stays dead for a penalty
+    Instant since{};       // of Standing: when it came back
   };
   // What changed since the last call, each subject once, in order of id.
   std::vector<Verdict> TakeVerdicts();
@@ -157,7 +158,8 @@ class Quorum {
     Instant since{};  // when it was first said in this sense
     bool counts = false;
   };
-  enum class Penalty : std::uint8_t { kNone, kRunning, kOver };
+  // New: others may be about to come back, too.
+  enum class Penalty : std::uint8_t { kNone, kNew, kRunning, kOver };
   // A subject about which something was said in its incarnation, or that died lately.
   struct Case {
     State state = State::kAlive;
@@ -169,6 +171,7 @@ class Quorum {
     Instant since{};            // when it became alive, or ceased to be
     Instant reached = kNever;   // when the tally reached L
     Instant died{};             // the last of its deaths
+    Instant returned{};         // when it came back last, or wanted to
     Instant deadline = kNever;  // as in due_
     std::vector<Said> voices;   // by observer
     std::vector<StatementRef> evidence;

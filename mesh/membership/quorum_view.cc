@@ -28,7 +28,7 @@ std::vector<Quorum::Verdict> Quorum::Standing() const {
   std::vector<Verdict> verdicts;
   for (const auto& [subject, of] : cases_) {
     if (of.state != State::kAlive || of.deaths > 0) {
-      verdicts.push_back({subject, of.state, of.reason});
+      verdicts.push_back({subject, of.state, of.reason, false, of.returned});
     }
   }
   return verdicts;
@@ -87,7 +87,7 @@ void Quorum::CheckInvariants() const {
     const Count count = CountOf(*record, of);
     PM_CHECK(suspect || of.state == State::kDead || count.spoken == 0);
     PM_CHECK(!suspect || count.spoken > 0 || of.stranded);
-    PM_CHECK(of.penalty == Penalty::kNone || (of.state == State::kDead && of.deaths >= 2));
+    PM_CHECK(of.penalty == Penalty::kNone || (of.state == State::kDead && of.deaths > 0));
     PM_CHECK(of.state == State::kDead || of.state == State::kLeft || of.evidence.empty());
     PM_CHECK(of.deadline == DeadlineOf(of));
     if (of.deadline != kNever) PM_CHECK(due_.contains({of.deadline, subject}));

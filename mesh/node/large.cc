@@ -20,14 +20,17 @@ bool LacksNeighbors(const overlay::Overlay& overlay) {
   return overlay.isolated() || overlay.starves();
 }
 
-// Up to `count` who live, from a random place on: ids are hashes.
-std::vector<PeerId> DrawLiving(const membership::Members& members, Rng& rng, std::size_t count) {
+// Those in the table that live and were not lost to the overlay lately, from a random place on: ids
+// are hashes.
+std::vector<PeerId> DrawLiving(Instant now, const membership::Members& members,
+                               const overlay::Overlay& overlay, Rng& rng) {
   std::vector<PeerId> drawn;
   const auto& rows = members.rows();
   auto row = rows.lower_bound(RandomId(rng));
-  for (std::size_t seen = 0; seen < rows.size() && drawn.size() < count; ++seen, ++row) {
+  for (std::size_t seen = 0; seen < rows.size() && drawn.size() < kSeekAtOnce; ++seen, ++row) {
     if (row == rows.end()) row = rows.begin();
-    if (membership::IsLiving(row->second.state)) drawn.push_back(row->first);
+    const auto& [id, its] = *row;
+    if (membership::IsLiving(its.state) && !overlay.IsLost(now, id)) drawn.push_back(id);
   }
   return drawn;
 }
@@ -83,9 +86,11 @@ void Node::Impl::BecomeLarge(Instant now) {
   book_.SetLarge(now, true);
   large_.loud = true;
   for (const membership::Quorum::Verdict& verdict : quorum_.Standing()) {
-    // Who came back while the mesh was small has to be linked there to be alive.
+    // Who came back while the mesh was small had to be linked to be alive. It may have died again
+    // since, and nobody accuses in a small mesh.
     const membership::Row* row = members_.Find(verdict.subject);
-    const bool lost = row != nullptr && membership::IsLost(row->state);
+    const bool lost =
+        row != nullptr && membership::IsLost(row->state) && row->since < verdict.since;
     if (verdict.state == membership::State::kAlive && !lost) continue;
     members_.Judge(now, verdict.subject, verdict.state, verdict.reason);
   }
@@ -154,7 +159,7 @@ void Node::Impl::Apply(Instant now, overlay::Wishes& wishes, Effects& out) {
       trees_.NeighborDown(now, down->peer, large_.broadcast_wishes);
       NeighborsChanged(now);
       if (const auto peer = peers_.find(down->peer); peer != peers_.end() && large_.on) {
-        peer->second.surplus_at = now + kSurplusLink;
+        peer->second.surplus_at = peer->second.observed_until = now + kSurplusLink;
         queues_wake_.moved = true;
       }
     }
@@ -199,7 +204,7 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
     large_.sought_all = now;
     if (overlay_.isolated()) book_.SeekAll(now);
     // Cut off with a few others, we may know them only from the table.
-    for (const PeerId& peer : DrawLiving(members_, rng_, kSeekAtOnce)) overlay_.Learn(now, peer);
+    for (const PeerId& peer : DrawLiving(now, members_, overlay_, rng_)) overlay_.Learn(now, peer);
   }
   if (large_.record_at <= now) {
     large_.record_at = kNever;
@@ -226,7 +231,7 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
     peer.surplus_at = now + kSurplusLink;
     queues_wake_.moved = true;
     const bool carries = peer.loser || !peer.outbox.empty() || !peer.relay.empty();
-    if (!carries && !overlay_.Needs(id) && !Observes(id)) surplus.push_back(peer.winner);
+    if (!carries && !overlay_.Needs(id) && !Observes(now, id)) surplus.push_back(peer.winner);
   }
   for (const LinkId id : surplus) {
     Link* link = FindLink(id);
@@ -283,6 +288,7 @@ void Node::Impl::SignOwnRecord(Instant now, Effects& out) {
     wish.published = large_.published;
   } else {
     large_.published = 0;
+    GiveBack(large_.named);
   }
   large_.loud = false;
   large_.last_record = now;

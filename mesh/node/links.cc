@@ -260,7 +260,7 @@ void Node::Impl::ForgetPeer(PeerId id) {
 
 // The last link to a peer is gone.
 void Node::Impl::LosePeer(Instant now, PeerId id, StateReason why, bool in_order, Effects& out) {
-  const bool observed = Observes(id);
+  const bool observed = Observes(now, id);
   ForgetPeer(id);
   members_.LinkDown(now, id, why);
   members_.ForgetBeliefsOf(now, id);

@@ -211,7 +211,7 @@ class Node::Impl {
   void OnFrame(Instant now, Link& link, PeerStates& frame, Effects& out);
   void HeardFrom(Instant now, Link& link, Effects& out);
   Duration Patience(Duration silence) const;
-  bool Observes(PeerId peer) const;
+  bool Observes(Instant now, PeerId peer) const;
   void Suspect(Instant now, Link& link, Effects& out);
   void Watch(Instant now, const Link& link, Effects& out);
   void LoseTogether(Instant now, Effects& out);

@@ -68,7 +68,7 @@ void Node::Impl::On(Instant now, const DialFailed& failed, Effects& out) {
 void Node::Impl::On(Instant, RecordSigned& own, Effects&) {
   PM_CHECK(own.record.id == config_.self);
   own_incarnation_ = std::max(own_incarnation_, own.record.incarnation);
-  own_record_ = std::move(own.record);
+  const membership::RecordRef before = std::exchange(own_record_, std::move(own.record));
   members_.SetSelf(own_record_->Version());
   if (draining_) return;  // news of us would take our goodbye back
   if (std::exchange(large_.refutes, false) && large_.partial()) {
@@ -77,9 +77,10 @@ void Node::Impl::On(Instant, RecordSigned& own, Effects&) {
     Broadcast(PeerRecords{{own_record_}});
     // Those that observed us need not any longer.
     for (auto [id, link] : links_) {
+      if (!large_.on || !overlay_.HasActive() || overlay_.IsActive(link.peer)) continue;
       const std::uint64_t key = membership::ObserverKey(link.peer);
-      const bool observed = std::binary_search(large_.named.begin(), large_.named.end(), key);
-      if (observed && overlay_.HasActive() && !overlay_.IsActive(link.peer)) {
+      const bool named = std::binary_search(large_.named.begin(), large_.named.end(), key);
+      if (named || (before && membership::Names(*before, key))) {
         PushControl(link, PeerRecords{{own_record_}});
       }
     }

@@ -122,6 +122,7 @@ struct Peer {
   flow::Pressure relay_pressure{kLinkQueueBytes};
   // Beyond the full mesh: when the link goes unless somebody needs it until then.
   Instant surplus_at = kNever;
+  Instant observed_until{};  // it was a neighbour: so long others may still count on our word
   // In a full mesh: who hears nothing from it, in order; all have a link to us.
   std::vector<PeerId> doubters;
 

@@ -57,12 +57,14 @@ Duration Node::Impl::Patience(Duration silence) const {
   return large_.on ? silence + kHeartbeat * (health_.multiplier() - 1) : silence;
 }
 
-// Whether others count on us to say when it is gone. Until a new record names others we have to,
-// though it is no neighbour any more: it may die in between.
-bool Node::Impl::Observes(PeerId peer) const {
-  if (overlay_.IsActive(peer)) return true;
-  const membership::Row* row = large_.on ? members_.Find(peer) : nullptr;
-  return row != nullptr && row->record &&
+// Whether others count on us to say when it is gone. For a moment they do though it is no neighbour
+// any more: until its next record names others. It may die in between.
+bool Node::Impl::Observes(Instant now, PeerId id) const {
+  if (overlay_.IsActive(id)) return true;
+  const auto peer = peers_.find(id);
+  if (!large_.on || peer == peers_.end() || peer->second.observed_until <= now) return false;
+  const membership::Row* row = members_.Find(id);
+  return row != nullptr && membership::IsLiving(row->state) && row->record &&
          membership::Names(*row->record, membership::ObserverKey(config_.self));
 }
 
@@ -77,7 +79,7 @@ void Node::Impl::Suspect(Instant now, Link& link, Effects& out) {
   members_.Silent(now, link.peer);
   if (own_trouble) return;
   TellBelief(link.peer, link.peer);
-  if (!Observes(link.peer) || peer.accused != Accused::kNot) return;
+  if (!Observes(now, link.peer) || peer.accused != Accused::kNot) return;
   peer.accused = Accused::kSilent;
   Accuse(link.peer, StateReason::kHeartbeatTimeout, out);
 }

@@ -134,6 +134,7 @@ class Overlay {
   bool IsActive(PeerId peer) const;
   bool HasActive() const { return !active_.empty(); }
   bool IsCandidate(const PeerId& peer) const { return passive_.Contains(peer); }
+  bool IsLost(Instant now, const PeerId& peer) const;  // dead, or could not be reached, lately
   // The link to this peer is used, or about to be.
   bool Needs(PeerId peer) const;
   std::vector<PeerId> Active() const;                             // in order of id
@@ -213,7 +214,6 @@ class Overlay {
   const Attempt* FindAttempt(const PeerId& peer) const;
   std::optional<Attempt> EndAttempt(const PeerId& peer);
   bool IsLinked(const PeerId& peer) const;
-  bool IsLost(Instant now, const PeerId& peer) const;
   void Lose(Instant now, const PeerId& peer, bool linked);
   std::optional<Timed> Found(Instant now, const PeerId& peer);
   void Advise(const PeerId& peer, bool urgent);

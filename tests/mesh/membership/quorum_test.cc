@@ -468,6 +468,21 @@ TEST_F(QuorumTest, WhoReturnsInCompanyIsNotDampedForOldDeathsHeardAtOnce) {
   EXPECT_EQ(StateOf(100), State::kDead);
 }
 
+TEST_F(QuorumTest, TheFirstToReturnIsForgivenWhenOthersFollow) {
+  for (std::uint32_t peer = 0; peer < kCompany; ++peer) {
+    Describe(peer + 100, 1);
+    Say(1, peer + 100, Claim::kGone, 10 + peer);
+  }
+  Describe(100, 1, 2);
+  Wait(1min);
+  Say(1, 100, Claim::kGone, 20, 2);
+  Describe(100, 1, 3);
+  EXPECT_EQ(StateOf(100), State::kDead) << "it died twice, and nobody else is back";
+  for (std::uint32_t peer = 1; peer < kCompany; ++peer) Describe(peer + 100, 1, 2);
+  Wait(kTogether / 2);
+  EXPECT_EQ(StateOf(100), State::kAlive);
+}
+
 TEST_F(QuorumTest, WhoBeginsToListenHearsWhoCameBack) {
   Describe(kSubject, 1);
   EXPECT_THAT(quorum.Standing(), IsEmpty());
@@ -475,6 +490,10 @@ TEST_F(QuorumTest, WhoBeginsToListenHearsWhoCameBack) {
   Describe(kSubject, 1, 2);
   ASSERT_EQ(quorum.Standing().size(), 1u);
   EXPECT_EQ(quorum.Standing()[0].state, State::kAlive);
+  EXPECT_EQ(quorum.Standing()[0].since, now);
+  Wait(1s);
+  Say(2, kSubject, Claim::kGone, 2, 2);  // a stranger's word
+  EXPECT_EQ(quorum.Standing()[0].since, now - 1s);
 }
 
 TEST_F(QuorumTest, VoicesAtTheEndOfThePenaltyKeepItDeadUntilTheyAreTakenBack) {
