@@ -191,17 +191,24 @@ void Quorum::Become(Instant now, PeerId subject, Case& of, State state, StateRea
 
 // Also anew: who is dead for a penalty and is accused again.
 void Quorum::Die(Instant now, PeerId subject, Case& of, By what) {
-  const bool again = of.deaths > 0 && now - of.died < kDeathMemory;
+  of.evidence.clear();
+  std::size_t recent = 0;
+  for (const Said& said : of.voices) {
+    if (!said.counts || !IsGone(*said.statement)) continue;
+    of.evidence.push_back(said.statement);
+    recent += !said.statement->past;
+  }
+  const std::size_t k = std::max<std::size_t>(1, roll_.Find(subject)->observers.size());
+  const bool past = recent < of.evidence.size() && recent < LowMark(k);
+  const bool again = of.deaths > 0 && now - of.counted < kDeathMemory;
+  const bool counts = what == By::kVoices && !past;  // the cut off do not flap
   if (!again) {
     of.deaths = 1;
-  } else if (what == By::kVoices) {  // the cut off do not flap
+  } else if (counts) {
     of.deaths = static_cast<std::uint8_t>(std::min(of.deaths + 1, 100));
   }
+  if (!again || counts) of.counted = now;
   of.died = now;
-  of.evidence.clear();
-  for (const Said& said : of.voices) {
-    if (said.counts && IsGone(*said.statement)) of.evidence.push_back(said.statement);
-  }
   of.penalty = Penalty::kNone;
   changed_.insert(subject);
   Become(now, subject, of, State::kDead, ReasonOf(of));
@@ -246,16 +253,12 @@ Duration Quorum::PenaltyOf(const Case& of) {
   return std::min(penalty, kMaxPenalty);
 }
 
-// When a partition heals its two sides tell each other of deaths that were long ago, so of one peer
-// we may hear two at once; those who come back at that time are many.
-bool Quorum::InCompany(Instant now, const Case& of) const {
-  std::size_t died = 0, returned = 1;  // itself
+bool Quorum::InCompany(const Case& of) const {
+  std::size_t died = 0;
   for (const auto& [subject, its] : cases_) {
-    if (its.deaths == 0) continue;
-    died += its.died - of.died <= kTogether && of.died - its.died <= kTogether;
-    returned += its.state == State::kAlive && now - its.since <= kTogether;
+    died += its.deaths > 0 && its.died - of.died <= kTogether && of.died - its.died <= kTogether;
   }
-  return std::max(died, returned) >= std::max(kCompany, roll_.size() / kPartOfAll);
+  return died >= std::max(kCompany, roll_.size() / kPartOfAll);
 }
 
 void Quorum::Describe(Instant now, const RecordRef& record) {
@@ -278,12 +281,11 @@ void Quorum::Describe(Instant now, const RecordRef& record) {
   }
   Void(of);
   const bool fresh = known && known->epoch < record->epoch;
-  if (of.state == State::kDead && of.deaths > 0 && (fresh || InCompany(now, of))) of.deaths = 1;
-  if (of.state != State::kDead || of.died + PenaltyOf(of) <= now) {
+  if (of.state == State::kDead && of.deaths > 0 && (fresh || InCompany(of))) of.deaths = 1;
+  if (of.state != State::kDead || of.counted + PenaltyOf(of) <= now) {
     Become(now, record->id, of, State::kAlive, StateReason::kNone);
   } else {
-    of.penalty = Penalty::kNew;
-    of.returned = now;
+    of.penalty = Penalty::kRunning;
     changed_.insert(record->id);
   }
   Settle(at);

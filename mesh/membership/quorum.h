@@ -19,8 +19,8 @@
 //  * Whose process died twice within kDeathMemory comes back kFirstPenalty after its death, then
 //    twice as long each time: a peer with a bad link must not flap through everybody's table. The
 //    record is kept; voices that stand at the end of the penalty keep it dead. A new process begins
-//    anew, and deaths and returns in company do not count: many at a time are a partition, and it
-//    has healed.
+//    anew. Deaths in company do not count, for many at a time are a partition that heals, and those
+//    of the past count as one, for the other side of a partition tells of its own.
 //  * The cut off: behind a partition nobody accuses most of the peers, because their observers are
 //    there too. So an observer that has been suspect or dead for kStranded without a new record is
 //    a voice as well, slowly: a peer with L of both kinds is suspect, and dead if kStranded later
@@ -73,8 +73,8 @@ inline constexpr Duration kCascadePause = std::chrono::milliseconds(100);
 inline constexpr Duration kFirstPenalty = std::chrono::minutes(5);
 inline constexpr Duration kMaxPenalty = std::chrono::minutes(20);
 inline constexpr Duration kDeathMemory = std::chrono::hours(1);
-// In company: so many died, or came back, within kTogether of each other, in a larger mesh
-// kPartOfAll of it (guesses: more than one host's peers, more than grey failures at one time).
+// In company: so many died within kTogether of each other, in a larger mesh one in kPartOfAll of it
+// (guesses: more than one host's peers, more than grey failures at one time).
 inline constexpr Duration kTogether = std::chrono::seconds(15);
 inline constexpr std::size_t kCompany = 4, kPartOfAll = 40;
 
@@ -146,8 +146,8 @@ class Quorum {
   std::vector<Voice> Accusers(PeerId subject) const;
   std::size_t roll_bytes() const { return roll_.HeapBytes(); }
   // What convinced us that it is dead or has left, or what stands against it, for those who missed
-  // it.
-  std::vector<StatementRef> Evidence(PeerId subject) const;
+  // it; what was known for kTogether is past.
+  std::vector<StatementRef> Evidence(Instant now, PeerId subject);
 
   void CheckInvariants() const;
   std::uint64_t Digest() const;
@@ -158,8 +158,7 @@ class Quorum {
     Instant since{};  // when it was first said in this sense
     bool counts = false;
   };
-  // New: others may be about to come back, too.
-  enum class Penalty : std::uint8_t { kNone, kNew, kRunning, kOver };
+  enum class Penalty : std::uint8_t { kNone, kRunning, kOver };
   // A subject about which something was said in its incarnation, or that died lately.
   struct Case {
     State state = State::kAlive;
@@ -170,8 +169,9 @@ class Quorum {
     std::uint16_t tally = 0;
     Instant since{};            // when it became alive, or ceased to be
     Instant reached = kNever;   // when the tally reached L
-    Instant died{};             // the last of its deaths
-    Instant returned{};         // when it came back last, or wanted to
+    Instant died{};             // when we heard of the last of its deaths
+    Instant counted{};          // the last that counts among them
+    Instant returned{};         // when it came back last
     Instant deadline = kNever;  // as in due_
     std::vector<Said> voices;   // by observer
     std::vector<StatementRef> evidence;
@@ -195,7 +195,7 @@ class Quorum {
   void Leave(Instant now, PeerId subject, Case& of, const StatementRef& statement);
   void Void(Case& of);
   static Duration PenaltyOf(const Case& of);
-  bool InCompany(Instant now, const Case& of) const;
+  bool InCompany(const Case& of) const;
 
   // By time.
   Instant DeadlineOf(const Case& of) const;

@@ -24,12 +24,9 @@ Instant Quorum::DeadlineOf(const Case& of) const {
   if (of.state == State::kSuspect && of.reached != kNever) {
     return of.reached + TimerOf(of.tally) * multiplier_;
   }
-  if (of.penalty == Penalty::kNew) {
-    return std::min(of.returned + kTogether / 2, of.died + PenaltyOf(of));
-  }
-  if (of.penalty == Penalty::kRunning) return of.died + PenaltyOf(of);
+  if (of.penalty == Penalty::kRunning) return of.counted + PenaltyOf(of);
   const bool remembered = of.state == State::kAlive && of.voices.empty() && of.deaths > 0;
-  return remembered ? of.died + kDeathMemory : kNever;
+  return remembered ? of.counted + kDeathMemory : kNever;
 }
 
 // After every change of a case: it may be over.
@@ -49,12 +46,8 @@ void Quorum::Expire(Instant now, PeerId subject) {
   const auto at = cases_.find(subject);
   PM_CHECK(at != cases_.end());
   Case& of = at->second;
-  const bool over = of.died + PenaltyOf(of) <= now;
-  if (of.penalty == Penalty::kNew && !over && !InCompany(now, of)) {
-    of.penalty = Penalty::kRunning;
-  } else if (of.penalty == Penalty::kNew || of.penalty == Penalty::kRunning) {
+  if (of.penalty == Penalty::kRunning) {
     of.penalty = Penalty::kOver;
-    if (!over) of.deaths = 1;
     Evaluate(now, subject, of);
   } else if (of.state == State::kSuspect) {
     Die(now, subject, of, By::kVoices);

@@ -7,6 +7,16 @@
 #include "mesh/membership/quorum.h"
 
 namespace peermesh::membership {
+namespace {
+
+StatementRef OfThePast(StatementRef statement) {
+  if (statement->past) return statement;
+  Statement past = *statement;
+  past.past = true;
+  return std::make_shared<const Statement>(std::move(past));
+}
+
+}  // namespace
 
 std::vector<Quorum::Verdict> Quorum::TakeVerdicts() {
   std::vector<Verdict> verdicts;
@@ -46,14 +56,21 @@ std::vector<Quorum::Voice> Quorum::Accusers(PeerId subject) const {
   return accusers;
 }
 
-std::vector<StatementRef> Quorum::Evidence(PeerId subject) const {
+std::vector<StatementRef> Quorum::Evidence(Instant now, PeerId subject) {
   const auto it = cases_.find(subject);
   if (it == cases_.end()) return {};
-  const Case& of = it->second;
-  if (of.state == State::kDead || of.state == State::kLeft) return of.evidence;
+  Case& of = it->second;
+  if (of.state == State::kDead || of.state == State::kLeft) {
+    if (of.state == State::kDead && of.died + kTogether <= now) {
+      for (StatementRef& statement : of.evidence) statement = OfThePast(std::move(statement));
+    }
+    return of.evidence;
+  }
   std::vector<StatementRef> standing;
   for (const Said& said : of.voices) {
-    if (said.counts && said.statement->claim == Claim::kGone) standing.push_back(said.statement);
+    if (!said.counts || said.statement->claim != Claim::kGone) continue;
+    const bool past = said.since + kTogether <= now;
+    standing.push_back(past ? OfThePast(said.statement) : said.statement);
   }
   return standing;
 }
@@ -105,10 +122,11 @@ std::uint64_t Quorum::Digest() const {
   peermesh::Digest digest;
   for (const auto& [subject, of] : cases_) {
     digest.Add(subject).Add(static_cast<std::uint64_t>(of.state)).Add(of.since).Add(of.deadline);
-    digest.Add(static_cast<std::uint64_t>(of.penalty)).Add(of.deaths).Add(of.died);
+    digest.Add(static_cast<std::uint64_t>(of.penalty)).Add(of.deaths).Add(of.died).Add(of.counted);
     for (const Said& said : of.voices) {
       digest.Add(said.statement->observer).Add(said.statement->number);
       digest.Add(static_cast<std::uint64_t>(said.statement->claim)).Add(said.since);
+      digest.Add(static_cast<std::uint64_t>(said.statement->past));
     }
   }
   digest.Add(roll_.size()).Add(static_cast<std::uint64_t>(multiplier_));

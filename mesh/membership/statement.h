@@ -29,6 +29,9 @@ struct Statement {
   Claim claim = Claim::kGone;
   StateReason reason = StateReason::kNone;
   std::string encoded;  // a serialised SignedStatement; forwarded as it came
+  // Whoever passed it on had known it for long: the subject may have died of it, but not now. Not
+  // signed, and only how often it died depends on it.
+  bool past = false;
 };
 using StatementRef = std::shared_ptr<const Statement>;
 

@@ -35,9 +35,9 @@ inline constexpr std::size_t kBusyControlQueue = kMaxControlQueue / 2;
 // Replacing a link takes a few round trips, unless a subscriber that asked for BLOCK keeps the old
 // one from being read to its end; one that takes longer is cut short.
 inline constexpr Duration kReplaceTimeout = kMaxBlockTimeout + std::chrono::seconds(5);
-// Beyond the full mesh. A link that nobody needs is closed after a while: at once after it was of
-// no use, later when the mesh has just outgrown the full mesh, so that not everybody lets go of
-// everybody in the same moment (guesses).
+// With more peers than a full mesh has, a link that nobody needs is closed after a while: at once
+// after it was of no use, later when the mesh has just outgrown the full mesh, so that not
+// everybody lets go of everybody in the same moment (guesses).
 inline constexpr Duration kUselessLink = std::chrono::seconds(1);
 inline constexpr Duration kSurplusLink = std::chrono::seconds(10);
 inline constexpr Duration kSurplusSpread = std::chrono::seconds(10);

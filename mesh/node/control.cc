@@ -216,7 +216,7 @@ void Node::Impl::OnFrame(Instant now, Link& link, PeerRecords& frame, Effects& o
     // Who tells of somebody that is gone, and not that it is, missed the news. Its own link may
     // have gone with a verdict on an earlier record of this frame.
     const auto teller = peers_.find(from);
-    if (teller != peers_.end()) SendEvidence(*FindLink(teller->second.winner), {record->id});
+    if (teller != peers_.end()) SendEvidence(now, *FindLink(teller->second.winner), {record->id});
   }
 }
 

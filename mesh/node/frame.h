@@ -80,7 +80,7 @@ struct PeerStates {
 
 // Voices on who is gone and who is back. News travels once over every link.
 struct Statements {
-  std::vector<membership::StatementRef> statements;
+  std::vector<membership::StatementRef> statements;  // all past, or none
 };
 
 // Two tables that differ are compared by parts: hashes of all parts, then what is in those that

@@ -124,7 +124,7 @@ void Node::Impl::MeetInOverlay(Instant now, PeerId peer, bool was_lost, Effects&
   if (!was_lost) return;
   // Two halves of a mesh have found each other, or a peer that we took for dead lives: it should
   // know, and the link should stay.
-  SendEvidence(*FindLink(met->second.winner), {peer});
+  SendEvidence(now, *FindLink(met->second.winner), {peer});
   overlay_.Bridge(now, peer, large_.overlay_wishes);
   Apply(now, large_.overlay_wishes, out);
 }
@@ -225,13 +225,16 @@ void Node::Impl::WakeLarge(Instant now, Effects& out) {
   if (!large_.aside.empty()) TakeAside(now, {}, out);
   if (!large_.sparse.empty()) WakeSparse(now);
   if (QueuesWake() > now) return;
+  // Whoever is told that a link is too many takes the mesh for one beyond the full mesh.
+  const bool few = !large_.partial() && members_.alive() + 1 <= config_.shape.full_mesh_peers;
   std::vector<LinkId> surplus;
   for (auto [id, peer] : peers_) {
     if (peer.surplus_at > now) continue;
     peer.surplus_at = now + kSurplusLink;
     queues_wake_.moved = true;
     const bool carries = peer.loser || !peer.outbox.empty() || !peer.relay.empty();
-    if (!carries && !overlay_.Needs(id) && !Observes(now, id)) surplus.push_back(peer.winner);
+    if (few || carries || overlay_.Needs(id) || Observes(now, id)) continue;
+    surplus.push_back(peer.winner);
   }
   for (const LinkId id : surplus) {
     Link* link = FindLink(id);

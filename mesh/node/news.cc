@@ -74,14 +74,11 @@ void News::AddRecords(const PeerId& peer, Reach reach, std::vector<ControlFrame>
   if (!records.records.empty()) frames.emplace_back(std::move(records));
 }
 
-std::vector<ControlFrame> News::FramesFor(const PeerId& peer) const {
-  std::vector<ControlFrame> frames;
-  AddRecords(peer, Reach::kWhoKeepsIt, frames);
-  AddRecords(peer, Reach::kEverybody, frames);
+void News::AddStatements(const PeerId& peer, bool past, std::vector<ControlFrame>& frames) const {
   Statements statements;
   std::size_t bytes = 0;
   for (const auto& [statement, from] : statements_) {
-    if (from == peer) continue;
+    if (from == peer || statement->past != past) continue;
     const bool full = statements.statements.size() == kStatementsPerFrame;
     if (full || bytes + statement->encoded.size() > kRecordsPerFrameBytes) {
       frames.emplace_back(std::exchange(statements, {}));
@@ -91,6 +88,14 @@ std::vector<ControlFrame> News::FramesFor(const PeerId& peer) const {
     statements.statements.push_back(statement);
   }
   if (!statements.statements.empty()) frames.emplace_back(std::move(statements));
+}
+
+std::vector<ControlFrame> News::FramesFor(const PeerId& peer) const {
+  std::vector<ControlFrame> frames;
+  AddRecords(peer, Reach::kWhoKeepsIt, frames);
+  AddRecords(peer, Reach::kEverybody, frames);
+  AddStatements(peer, true, frames);
+  AddStatements(peer, false, frames);
   return frames;
 }
 

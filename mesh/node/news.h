@@ -93,6 +93,7 @@ class News {
     Reach reach = Reach::kEverybody;
   };
   void AddRecords(const PeerId& peer, Reach reach, std::vector<ControlFrame>& frames) const;
+  void AddStatements(const PeerId& peer, bool past, std::vector<ControlFrame>& frames) const;
 
   std::vector<Record> records_;
   std::vector<std::pair<membership::StatementRef, std::optional<PeerId>>> statements_;

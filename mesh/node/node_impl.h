@@ -234,7 +234,7 @@ class Node::Impl {
   void OnFrame(Instant now, Link& link, TableHashes& frame, Effects& out);
   void OnFrame(Instant now, Link& link, TableRows& frame, Effects& out);
   void OnFrame(Instant now, Link& link, RecordsWanted& frame, Effects& out);
-  void SendEvidence(Link& link, const std::vector<PeerId>& about);
+  void SendEvidence(Instant now, Link& link, const std::vector<PeerId>& about);
 
   // ping.cc: pings, and what is known of one peer
   void On(Instant now, const PingAsked& ping, Effects& out);

@@ -149,7 +149,7 @@ bool Node::Impl::LearnRecord(Instant now, const membership::RecordRef& record, P
   if (const auto peer = peers_.find(id); peer != peers_.end()) {
     // What we said of it is void: if it is still late it is accused again.
     if (!same && peer->second.accused == Accused::kLate) peer->second.accused = Accused::kNot;
-    if (large_.on && from == id) SendEvidence(*FindLink(peer->second.winner), {id});
+    if (large_.on && from == id) SendEvidence(now, *FindLink(peer->second.winner), {id});
   }
   book_.Learn(now, id, record.addresses());
   overlay_.Learn(now, id);

@@ -73,7 +73,7 @@ void Node::Impl::OnFrame(Instant, Link& link, TableHashes& frame, Effects&) {
 }
 
 // Sends what the other side lacks and asks for what we lack.
-void Node::Impl::OnFrame(Instant, Link& link, TableRows& frame, Effects&) {
+void Node::Impl::OnFrame(Instant now, Link& link, TableRows& frame, Effects&) {
   std::map<PeerId, std::uint64_t> theirs;
   for (const TableRow& row : frame.rows) theirs[row.id] = row.version;
   RecordsWanted wanted;
@@ -87,7 +87,7 @@ void Node::Impl::OnFrame(Instant, Link& link, TableRows& frame, Effects&) {
       gone.push_back(id);
     }
   }
-  SendEvidence(link, gone);
+  SendEvidence(now, link, gone);
   std::vector<PeerId> lacking;
   const auto offer = [&](const PeerId& id, std::uint64_t version) {
     const auto known = theirs.find(id);
@@ -117,12 +117,12 @@ void Node::Impl::OnFrame(Instant, Link& link, RecordsWanted& frame, Effects&) {
 // What convinced us that these peers are gone, if they are, and the records that it is about:
 // others may lack the latest if only observers changed. Of the stranded that record is all there
 // is.
-void Node::Impl::SendEvidence(Link& link, const std::vector<PeerId>& about) {
+void Node::Impl::SendEvidence(Instant now, Link& link, const std::vector<PeerId>& about) {
   // Voices of those whom the latest record does not name any more count by the record before.
   News former, latest;
   for (const PeerId& id : about) {
     const membership::Row* row = members_.Find(id);
-    const std::vector<StatementRef> voices = quorum_.Evidence(id);
+    const std::vector<StatementRef> voices = quorum_.Evidence(now, id);
     const bool gone = row != nullptr && !membership::IsLiving(row->state);
     if (voices.empty() && !gone) continue;
     const membership::RecordRef record = row != nullptr ? row->record : membership::RecordRef();

@@ -66,7 +66,7 @@ void Node::Impl::OnFrame(Instant now, Link& link, Statements& frame, Effects& ou
       own_incarnation_ = std::max(own_incarnation_, statement->incarnation) + 1;
       sign_due_ = large_.loud = large_.refutes = !draining_;
       ++stats_.refutations;
-      health_.Refuted();
+      if (!statement->past) health_.Refuted();
       continue;
     }
     if (membership::Quorum::IsImpolite(*statement)) return Misbehaved(now, id, out);
@@ -164,7 +164,7 @@ void Node::Impl::ApplyVerdicts(Instant now, Effects& out) {
     for (const LinkId link : {peer->second.loser, peer->second.winner}) {
       Link* const lost = link ? FindLink(link) : nullptr;
       if (lost == nullptr) continue;
-      SendEvidence(*lost, {id});
+      SendEvidence(now, *lost, {id});
       PushControl(*lost, Goodbye{GoodbyeReason::kLost});
       FlushControl(*lost, out);
       DropLink(now, link, StateReason::kLinkClosed, true, out);

@@ -132,7 +132,7 @@ void serialize(A& a, Config& x) {
 
 namespace peermesh::journal {
 
-inline constexpr std::string_view kMagic = "PMJOURN6";
+inline constexpr std::string_view kMagic = "PMJOURN7";
 // A turn takes what the inbox holds: some thousand facts without payloads at most.
 inline constexpr std::uint32_t kMaxEntryBytes = 256u << 20;
 

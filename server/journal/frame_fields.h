@@ -97,7 +97,7 @@ void load(A& a, T& x) {
 }
 template <class A>
 void serialize(A& a, Statement& x) {
-  a(x.observer, x.subject, x.incarnation, x.number, x.claim, x.reason, x.encoded);
+  a(x.observer, x.subject, x.incarnation, x.number, x.claim, x.reason, x.encoded, x.past);
 }
 template <class A>
 void save(A& a, const StatementRef& x) {

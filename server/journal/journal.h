@@ -5,7 +5,7 @@
 // made it abort. `meshsim replay FILE` repeats the run and compares what the node wishes after
 // every turn, and its whole state now and then, with what is recorded here.
 //
-// A file: "PMJOURN6", then entries of [u32 length][u32 checksum][body], little-endian. The body is
+// A file: "PMJOURN7", then entries of [u32 length][u32 checksum][body], little-endian. The body is
 // one byte of kind, then the fields in the order of fields.h.
 //
 // Payloads are never written, only their lengths; subjects, peer names and addresses are. The file

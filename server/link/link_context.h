@@ -18,6 +18,7 @@
 #include "mesh/identity/identity.h"
 #include "server/link/links.h"
 #include "server/link/signatures.h"
+#include "server/wire/control.h"
 
 namespace peermesh::link {
 
@@ -59,7 +60,7 @@ class LinkContext {
     std::uint64_t checked = 0;
     bool forged = false;
   };
-  StatementsVerification VerifyStatements(const std::vector<std::string>& encoded);
+  StatementsVerification VerifyStatements(const wire::EncodedStatements& encoded);
   // Whether it is believed; counts it.
   std::optional<SignedRefusal> Verify(const node::Relayed& relayed);
 

@@ -55,10 +55,10 @@ std::optional<SignedRefusal> LinkContext::Judge(const Signatures::Check& check) 
 }
 
 LinkContext::StatementsVerification LinkContext::VerifyStatements(
-    const std::vector<std::string>& encoded) {
+    const wire::EncodedStatements& encoded) {
   const WallTime now = config_.wall();
   StatementsVerification result;
-  for (const std::string& bytes : encoded) {
+  for (const std::string& bytes : encoded.statements) {
     auto read = wire::DecodeStatement(bytes);
     std::optional<SignedRefusal> refusal;
     if (!read) {
@@ -79,6 +79,7 @@ LinkContext::StatementsVerification LinkContext::VerifyStatements(
     });
     result.forged |= refusal == SignedRefusal::kForged;
     if (refusal) continue;
+    read->statement.past = encoded.past;
     result.good.statements.push_back(
         std::make_shared<const membership::Statement>(std::move(read->statement)));
   }

@@ -192,7 +192,7 @@ void PeerLink::OnControlFrame(const std::string& bytes) {
     return Emit(node::ControlIn{id_, std::move(good)}, 1 + kFramesPerRecord * checked);
   }
   if (auto* statements = std::get_if<wire::EncodedStatements>(&*received)) {
-    auto [good, checked, forged] = context_->VerifyStatements(statements->statements);
+    auto [good, checked, forged] = context_->VerifyStatements(*statements);
     if (forged) return Down(DownReason::kProtocol);
     return Emit(node::ControlIn{id_, std::move(good)}, 1 + kFramesPerStatement * checked);
   }

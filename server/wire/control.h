@@ -68,6 +68,7 @@ struct EncodedRecords {
 // Statements as they came: each is to be passed to DecodeStatement (statement.h).
 struct EncodedStatements {
   std::vector<std::string> statements;
+  bool past = false;
 };
 // A kind that this version does not know: to be counted.
 struct UnknownKind {};

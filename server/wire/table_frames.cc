@@ -40,6 +40,7 @@ Rule From(const pb::Statements& in, ReceivedControl& out) {
   for (const pb::SignedStatement& statement : in.statements()) {
     statements.statements.push_back(statement.SerializeAsString());
   }
+  statements.past = in.past();
   out = std::move(statements);
   return Rule::kNone;
 }
@@ -110,8 +111,10 @@ void To(const node::PeerStates& in, pb::ControlFrame& out) {
 
 void To(const node::Statements& in, pb::ControlFrame& out) {
   pb::Statements& statements = *out.mutable_statements();
+  statements.set_past(!in.statements.empty() && in.statements.front()->past);
   for (const membership::StatementRef& statement : in.statements) {
     PM_CHECK(statement != nullptr);
+    PM_CHECK(statement->past == in.statements.front()->past);
     PM_CHECK(statements.add_statements()->ParseFromString(statement->encoded));
   }
 }

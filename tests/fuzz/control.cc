@@ -135,12 +135,15 @@ void Received(const wire::EncodedStatements& statements) {
     }
     membership::Statement statement;
     statement.encoded = encoded;
+    statement.past = statements.past;
     frame.statements.push_back(std::make_shared<const membership::Statement>(std::move(statement)));
   }
   if (bytes > kMaxControlFrameBytes / 2) return;
   const auto again = wire::DecodeControl(wire::EncodeControl(frame));
   PM_CHECK(again.ok());
   PM_CHECK(std::get<wire::EncodedStatements>(*again).statements == statements.statements);
+  PM_CHECK(std::get<wire::EncodedStatements>(*again).past ==
+           (statements.past && !frame.statements.empty()));
 }
 
 void Received(const wire::UnknownKind&) {}

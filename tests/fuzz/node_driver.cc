@@ -179,7 +179,9 @@ void NodeDriver::StatementCame(LinkId link, Parts& parts) {
   statement.subject = PeerOf(parts.Byte());
   statement.incarnation = parts.Byte();
   statement.number = parts.Byte();
-  statement.claim = static_cast<membership::Claim>(1 + parts.Byte() % 3);
+  const std::uint8_t claim = parts.Byte();
+  statement.claim = static_cast<membership::Claim>(1 + claim % 3);
+  statement.past = claim >= 128;
   statement.reason = static_cast<membership::StateReason>(parts.Byte() % 14);
   statement.encoded = Encoded(statement);
   Handle(node::ControlIn{

@@ -78,7 +78,7 @@ class Journal(harness.MeshTest):
         whole = bytearray(self.journals["gamma"].read_bytes())
         whole[len(whole) // 2] ^= 1
         path.write_bytes(whole)
-        for content, why in ((bytes(whole), "is damaged"), (b"something else", "is no journal"), (b"PMJOURN6", "ends before its first turn")):
+        for content, why in ((bytes(whole), "is damaged"), (b"something else", "is no journal"), (b"PMJOURN7", "ends before its first turn")):
             path.write_bytes(content)
             run = replay(path)
             self.assertEqual(run.returncode, 2, run.stdout)

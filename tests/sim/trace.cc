@@ -16,7 +16,8 @@ std::string Of(SessionId session) { return " S" + Text(session.value); }
 std::string Describe(const membership::Statement& statement) {
   static const char* const kClaims[] = {"?", "gone", "back", "left"};
   return " [" + statement.observer.ToShortText() + " #" + Text(statement.number) + ": " +
-         statement.subject.ToShortText() + " " + kClaims[static_cast<int>(statement.claim)] + "]";
+         statement.subject.ToShortText() + " " + kClaims[static_cast<int>(statement.claim)] +
+         (statement.past ? " long ago]" : "]");
 }
 
 std::string Describe(const overlay::Message& message) {

@@ -8,6 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include "tests/mesh/membership/quorum_fixture.h"
+
 namespace peermesh::membership {
 namespace {
 
@@ -15,85 +17,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using Heard = Quorum::Heard;
-
-PeerId Peer(std::uint32_t number) {
-  PeerId id;
-  for (int i = 0; i < 4; ++i)
-    id.bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(number >> (24 - 8 * i));
-  return id;
-}
-
-class QuorumTest : public testing::Test {
- protected:
-  ~QuorumTest() override { quorum.CheckInvariants(); }
-
-  // Observers are peers 1 to `observers`.
-  void Describe(std::uint32_t subject, std::uint32_t observers, std::uint64_t incarnation = 1,
-                std::uint64_t epoch = 1) {
-    Record record;
-    record.id = Peer(subject);
-    record.incarnation = incarnation;
-    record.epoch = epoch;
-    for (std::uint32_t i = 1; i <= observers; ++i) record.observers.push_back(ObserverKey(Peer(i)));
-    quorum.Describe(now, RecordRef(record));
-    quorum.CheckInvariants();
-  }
-  // It says nothing new but that peers `first` to `last` observe it now.
-  void Move(std::uint32_t subject, std::uint32_t first, std::uint32_t last,
-            std::uint64_t incarnation) {
-    Record record;
-    record.id = Peer(subject);
-    record.incarnation = incarnation;
-    record.published = record.epoch = 1;
-    for (std::uint32_t i = first; i <= last; ++i) record.observers.push_back(ObserverKey(Peer(i)));
-    quorum.Describe(now, RecordRef(record));
-    quorum.CheckInvariants();
-  }
-  StatementRef Make(std::uint32_t observer, std::uint32_t subject, Claim claim,
-                    std::uint64_t number, std::uint64_t incarnation = 1,
-                    StateReason reason = StateReason::kLinkBroken) {
-    Statement statement;
-    statement.observer = Peer(observer);
-    statement.subject = Peer(subject);
-    statement.claim = claim;
-    statement.number = number;
-    statement.incarnation = incarnation;
-    statement.reason = reason;
-    return std::make_shared<const Statement>(statement);
-  }
-  Heard Say(std::uint32_t observer, std::uint32_t subject, Claim claim, std::uint64_t number = 1,
-            std::uint64_t incarnation = 1, StateReason reason = StateReason::kLinkBroken) {
-    const Heard heard =
-        quorum.Hear(now, Make(observer, subject, claim, number, incarnation, reason));
-    quorum.CheckInvariants();
-    return heard;
-  }
-  // Observers first to last lost it.
-  void Accuse(std::uint32_t subject, std::uint32_t first, std::uint32_t last,
-              std::uint64_t incarnation = 1) {
-    for (std::uint32_t i = first; i <= last; ++i) Say(i, subject, Claim::kGone, 1, incarnation);
-  }
-  void Wait(Duration duration) {
-    const Instant until = now + duration;
-    while (quorum.NextWake() <= until) {
-      now = std::max(now, quorum.NextWake());
-      quorum.Wake(now);
-      ASSERT_GT(quorum.NextWake(), now);
-      quorum.CheckInvariants();
-    }
-    now = until;
-  }
-  State StateOf(std::uint32_t subject) {
-    for (const Quorum::Verdict& verdict : quorum.Standing()) {
-      if (verdict.subject == Peer(subject)) return verdict.state;
-    }
-    return State::kAlive;
-  }
-
-  Quorum quorum;
-  Instant now{1h};
-  static constexpr std::uint32_t kSubject = 100;
-};
 
 TEST_F(QuorumTest, AlmostAllObserversTogetherKillAtOnce) {
   Describe(kSubject, 8);
@@ -109,7 +32,7 @@ TEST_F(QuorumTest, AlmostAllObserversTogetherKillAtOnce) {
   verdicts = quorum.TakeVerdicts();
   ASSERT_EQ(verdicts.size(), 1u);
   EXPECT_EQ(verdicts[0].state, State::kDead);
-  EXPECT_EQ(quorum.Evidence(Peer(kSubject)).size(), 7u);
+  EXPECT_EQ(quorum.Evidence(now, Peer(kSubject)).size(), 7u);
 }
 
 TEST_F(QuorumTest, AFewKillWhenLifeguardsTimerFires) {
@@ -128,7 +51,7 @@ TEST_F(QuorumTest, FewerThanThatNeverKill) {
   Accuse(kSubject, 1, 2);
   Wait(24h);
   EXPECT_EQ(StateOf(kSubject), State::kSuspect);
-  EXPECT_THAT(quorum.Evidence(Peer(kSubject)), testing::SizeIs(2)) << "for it to refute";
+  EXPECT_THAT(quorum.Evidence(now, Peer(kSubject)), testing::SizeIs(2)) << "for it to refute";
 }
 
 TEST_F(QuorumTest, NobodyAloneKillsUnlessItIsTheOnlyObserver) {
@@ -239,7 +162,7 @@ TEST_F(QuorumTest, AGoodbyeIsTheSubjectsOwnAndFinal) {
   EXPECT_EQ(StateOf(kSubject), State::kLeft);
   EXPECT_EQ(Say(kSubject, kSubject, Claim::kLeft, 2), Heard::kOld);
   EXPECT_EQ(Say(9, kSubject, Claim::kGone), Heard::kOld);
-  EXPECT_THAT(quorum.Evidence(Peer(kSubject)), testing::SizeIs(1));
+  EXPECT_THAT(quorum.Evidence(now, Peer(kSubject)), testing::SizeIs(1));
   Wait(1h);
   EXPECT_EQ(StateOf(kSubject), State::kLeft);
   Describe(kSubject, 8, 2);
@@ -334,7 +257,7 @@ TEST_F(QuorumTest, AnObserverThatDiesLaterIsAVoiceToo) {
   }
   Wait(kCascadePause);
   EXPECT_EQ(StateOf(kSubject), State::kDead);
-  EXPECT_EQ(quorum.Evidence(Peer(kSubject)).size(), 2u) << "only what was said can be shown";
+  EXPECT_EQ(quorum.Evidence(now, Peer(kSubject)).size(), 2u) << "only what was said can be shown";
 }
 
 TEST_F(QuorumTest, ItsOwnRecordSavesWhoHasDeadNeighbours) {
@@ -398,91 +321,6 @@ TEST_F(QuorumTest, WhoseObserversComeBackIsSuspectNoLonger) {
   EXPECT_EQ(StateOf(kSubject), State::kAlive);
 }
 
-TEST_F(QuorumTest, TheFirstReturnIsFreeAndTheNextOnesAreDamped) {
-  Describe(kSubject, 1);
-  std::uint64_t incarnation = 1;
-  Say(1, kSubject, Claim::kGone, 1, incarnation);
-  Describe(kSubject, 1, ++incarnation);
-  EXPECT_EQ(StateOf(kSubject), State::kAlive) << "anybody is lost once";
-  for (const Duration penalty : {5min, 10min, 20min, 20min}) {
-    Say(1, kSubject, Claim::kGone, incarnation, incarnation);
-    ASSERT_EQ(StateOf(kSubject), State::kDead);
-    Wait(10s);
-    quorum.TakeVerdicts();
-    Describe(kSubject, 1, ++incarnation);
-    const auto verdicts = quorum.TakeVerdicts();
-    ASSERT_EQ(verdicts.size(), 1u) << "said again to a table that took the record for life";
-    EXPECT_EQ(verdicts[0].state, State::kDead);
-    Wait(penalty - 10s - 1us);
-    EXPECT_EQ(StateOf(kSubject), State::kDead);
-    Wait(1us);
-    EXPECT_EQ(StateOf(kSubject), State::kAlive);
-  }
-  Wait(kDeathMemory);
-  Say(1, kSubject, Claim::kGone, incarnation, incarnation);
-  Describe(kSubject, 1, ++incarnation);
-  EXPECT_EQ(StateOf(kSubject), State::kAlive) << "an hour is forgiven";
-}
-
-TEST_F(QuorumTest, ANewProcessIsNotDamped) {
-  Describe(kSubject, 1);
-  for (std::uint64_t life = 1; life < 5; ++life) {
-    Say(1, kSubject, Claim::kGone, life, life);
-    ASSERT_EQ(StateOf(kSubject), State::kDead);
-    Describe(kSubject, 1, life + 1, life + 1);
-    EXPECT_EQ(StateOf(kSubject), State::kAlive);
-  }
-}
-
-TEST_F(QuorumTest, WhoDiesInCompanyIsNotDamped) {
-  for (std::uint32_t peer = 0; peer < kCompany; ++peer) Describe(peer + 100, 1);
-  for (std::uint64_t time = 1; time < 4; ++time) {
-    for (std::uint32_t peer = 0; peer < kCompany; ++peer) {
-      Say(1, peer + 100, Claim::kGone, time * 10 + peer, time);
-      ASSERT_EQ(StateOf(peer + 100), State::kDead);
-    }
-    Wait(1min);
-    for (std::uint32_t peer = 0; peer < kCompany; ++peer) {
-      Describe(peer + 100, 1, time + 1);
-      EXPECT_EQ(StateOf(peer + 100), State::kAlive) << "a partition that heals";
-    }
-  }
-}
-
-TEST_F(QuorumTest, WhoReturnsInCompanyIsNotDampedForOldDeathsHeardAtOnce) {
-  for (std::uint32_t peer = 0; peer < kCompany; ++peer) {
-    Describe(peer + 100, 1);
-    Say(1, peer + 100, Claim::kGone, 10 + peer);
-  }
-  Wait(10min);
-  for (std::uint32_t peer = 0; peer < kCompany; ++peer) Describe(peer + 100, 1, 3);
-  // What the other side of the partition thought of one of them.
-  Say(1, 100, Claim::kGone, 20, 3);
-  ASSERT_EQ(StateOf(100), State::kDead);
-  Describe(100, 1, 4);
-  EXPECT_EQ(StateOf(100), State::kAlive);
-  // The same after the return of the others is long ago.
-  Wait(kTogether + 1s);
-  Say(1, 100, Claim::kGone, 30, 4);
-  Describe(100, 1, 5);
-  EXPECT_EQ(StateOf(100), State::kDead);
-}
-
-TEST_F(QuorumTest, TheFirstToReturnIsForgivenWhenOthersFollow) {
-  for (std::uint32_t peer = 0; peer < kCompany; ++peer) {
-    Describe(peer + 100, 1);
-    Say(1, peer + 100, Claim::kGone, 10 + peer);
-  }
-  Describe(100, 1, 2);
-  Wait(1min);
-  Say(1, 100, Claim::kGone, 20, 2);
-  Describe(100, 1, 3);
-  EXPECT_EQ(StateOf(100), State::kDead) << "it died twice, and nobody else is back";
-  for (std::uint32_t peer = 1; peer < kCompany; ++peer) Describe(peer + 100, 1, 2);
-  Wait(kTogether / 2);
-  EXPECT_EQ(StateOf(100), State::kAlive);
-}
-
 TEST_F(QuorumTest, WhoBeginsToListenHearsWhoCameBack) {
   Describe(kSubject, 1);
   EXPECT_THAT(quorum.Standing(), IsEmpty());
@@ -494,19 +332,6 @@ TEST_F(QuorumTest, WhoBeginsToListenHearsWhoCameBack) {
   Wait(1s);
   Say(2, kSubject, Claim::kGone, 2, 2);  // a stranger's word
   EXPECT_EQ(quorum.Standing()[0].since, now - 1s);
-}
-
-TEST_F(QuorumTest, VoicesAtTheEndOfThePenaltyKeepItDeadUntilTheyAreTakenBack) {
-  Describe(kSubject, 8);
-  Accuse(kSubject, 1, 8, 1);
-  Describe(kSubject, 8, 2);
-  Accuse(kSubject, 1, 8, 2);
-  Describe(kSubject, 8, 3);
-  Accuse(kSubject, 1, 1, 3);
-  Wait(kFirstPenalty);
-  EXPECT_EQ(StateOf(kSubject), State::kDead);
-  Say(1, kSubject, Claim::kBack, 2, 3);
-  EXPECT_EQ(StateOf(kSubject), State::kAlive);
 }
 
 TEST_F(QuorumTest, WhoIsForgottenIsUnknown) {

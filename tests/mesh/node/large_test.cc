@@ -420,6 +420,13 @@ TEST_F(PartialTest, WhatNewcomersLearnIsPassedOnByThoseThatKeepIt) {
 class ShrinkTest : public LargeTest {
  protected:
   ShrinkTest() : LargeTest(40) {}
+  // Whether all of the first that run take the mesh for a large one, or none does.
+  bool All(HostIndex hosts, bool large) const {
+    for (HostIndex host = 0; host < hosts; ++host) {
+      if (world.running(host) && world.node(host).TakeCensus().large != large) return false;
+    }
+    return true;
+  }
 };
 
 // What went by trees takes longer than what goes straight: the world checks the order.
@@ -444,6 +451,45 @@ TEST_F(ShrinkTest, WhatGoesStraightDoesNotOvertakeWhatWasBroadcast) {
     world.Run(50ms);
   }
   world.Run(3s);
+}
+
+// Links that were too many for the larger mesh are none for the smaller one.
+TEST_F(ShrinkTest, WhatBecameSmallStaysSmall) {
+  for (HostIndex host = 20; host < 40; ++host) world.PowerOff(host);
+  ASSERT_TRUE(Eventually([&] { return All(20, false); }, 180s));
+  for (const Instant end = world.now() + 180s; world.now() < end; world.Run(100ms)) {
+    ASSERT_TRUE(All(20, false));
+  }
+}
+
+TEST_F(ShrinkTest, InBetweenItStaysLarge) {
+  for (HostIndex host = 28; host < 40; ++host) world.PowerOff(host);
+  for (const Instant end = world.now() + 240s; world.now() < end; world.Run(100ms)) {
+    ASSERT_TRUE(All(28, true));
+  }
+}
+
+// The quorum heard that it came back, and nothing of its second death.
+TEST_F(ShrinkTest, WhoDiesInASmallMeshStaysDeadWhenItGrows) {
+  const HostIndex gone = 5;
+  world.PowerOff(gone);
+  world.Run(10s);
+  ASSERT_EQ(world.StateOf(first, gone), membership::State::kDead);
+  world.Start(gone);
+  world.Run(10s);
+  ASSERT_EQ(world.StateOf(first, gone), membership::State::kAlive);
+  for (HostIndex host = 20; host < 40; ++host) world.PowerOff(host);
+  ASSERT_TRUE(Eventually([&] { return All(20, false); }, 180s));
+  world.PowerOff(gone);
+  world.Run(10s);
+  for (HostIndex host = 20; host < 40; ++host) world.Start(host);
+  ASSERT_TRUE(Eventually([&] { return All(20, true); }, 60s));
+  for (const Instant end = world.now() + 20s; world.now() < end; world.Run(100ms)) {
+    for (HostIndex host = 0; host < 20; ++host) {
+      if (host == gone) continue;
+      ASSERT_NE(world.StateOf(host, gone), membership::State::kAlive) << host;
+    }
+  }
 }
 
 // Who is cut off with nobody of its passive view knows the others from its table alone.

@@ -150,6 +150,20 @@ TEST(NewsTest, RecordsForEverybodyAreMarkedAndOthersAreNot) {
   EXPECT_EQ(marked.records[0]->id, Id(2));
 }
 
+TEST(NewsTest, WhatIsPastTravelsApart) {
+  membership::Statement past = *Word(1, 1);
+  past.past = true;
+  News news;
+  news.Add(std::make_shared<const membership::Statement>(past), {});
+  news.Add(Word(1, 2), {});
+  const auto frames = news.FramesFor(Id(9));
+  ASSERT_THAT(frames, SizeIs(2));
+  for (const std::size_t at : {0u, 1u}) {
+    ASSERT_THAT(std::get<Statements>(frames[at]).statements, SizeIs(1));
+    EXPECT_EQ(std::get<Statements>(frames[at]).statements[0]->past, at == 0) << "the older first";
+  }
+}
+
 TEST(NewsTest, FramesKeepTheirBounds) {
   News news;
   for (std::size_t i = 0; i < kStatementsPerFrame + 1; ++i) news.Add(Word(1, i + 1), {});

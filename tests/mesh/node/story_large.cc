@@ -180,8 +180,11 @@ struct BroadcastText {
 
 ControlFrame ReadStatements(Words& words) {
   Statements frame;
+  const bool past = words.Take("past");
   do {
-    frame.statements.push_back(std::make_shared<const membership::Statement>(ReadStatement(words)));
+    membership::Statement statement = ReadStatement(words);
+    statement.past = past;
+    frame.statements.push_back(std::make_shared<const membership::Statement>(std::move(statement)));
   } while (words.Take(","));
   return frame;
 }
@@ -264,7 +267,8 @@ broadcast::Message ReadPositions(Cast& cast, Words& words) {
 std::string ShowFrame(const Cast&, const Statements& frame) {
   std::vector<std::string> parts;
   for (const auto& statement : frame.statements) parts.push_back(ShowStatement(*statement));
-  return "statements " + Join(parts, ", ");
+  const bool past = !frame.statements.empty() && frame.statements.front()->past;
+  return std::string("statements ") + (past ? "past " : "") + Join(parts, ", ");
 }
 
 std::string ShowFrame(const Cast&, const TableHashes& frame) {

@@ -57,7 +57,7 @@ std::vector<node::Input> EveryFact() {
                                 .encoded = "signed"};
   const auto statement = std::make_shared<const membership::Statement>(
       membership::Statement{Peer(3), Peer(4), 5, 6, membership::Claim::kBack,
-                            membership::StateReason::kStalled, "signed statement"});
+                            membership::StateReason::kStalled, "signed statement", true});
   const auto piece = std::make_shared<const broadcast::Piece>(
       broadcast::Piece{{Peer(3), 5, 6}, 7, 8, 9, TwoMessages(), {1, 0}, "signature"});
   const broadcast::Range range{{Peer(3), 5, 6}, 7, 9, 2};
@@ -197,6 +197,11 @@ TEST_F(JournalTest, WhatIsReadAndWrittenAgainIsTheSameFile) {
   EXPECT_EQ(run.batch->rows[0].record_length, 40u);
   EXPECT_EQ(run.batch->bytes, 60u);
   EXPECT_EQ(std::get<node::LinkUp>(read[0]).expires, kNever);
+  for (const node::Input& fact : read) {
+    const auto* in = std::get_if<node::ControlIn>(&fact);
+    const auto* told = in != nullptr ? std::get_if<node::Statements>(&in->frame) : nullptr;
+    EXPECT_TRUE(told == nullptr || told->statements.at(0)->past);
+  }
   const node::Relayed& relayed = std::get<node::DataIn>(read[2]).frame.relayed.at(0);
   EXPECT_EQ(relayed.hops, 3u);
   EXPECT_TRUE(relayed.piece->IsWellFormed());

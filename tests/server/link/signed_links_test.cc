@@ -214,8 +214,14 @@ TEST_F(SignedLinksTest, StatementsAreBelievedOfTheirObserver) {
   EXPECT_EQ(got[0]->number, 42u);
   EXPECT_EQ(got[0]->reason, membership::StateReason::kLinkBroken);
   EXPECT_EQ(got[0]->encoded, sent->encoded) << "to be passed on as it came";
+  EXPECT_FALSE(got[0]->past);
   EXPECT_EQ(stats().statements_in, 3u);
   EXPECT_EQ(alpha_.links().stats().statements_out, 3u);
+  membership::Statement old = *Say(gamma_, 43);
+  old.past = true;
+  const auto late = Pass({std::make_shared<const membership::Statement>(old)});
+  ASSERT_EQ(late.size(), 1u);
+  EXPECT_TRUE(late[0]->past);
   // Something a later version says: dropped, no harm done.
   membership::Statement strange;
   strange.encoded = wire::EncodeSignedStatement("\x08\x01", "signature");

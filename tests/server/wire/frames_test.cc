@@ -199,6 +199,11 @@ TEST(StatementTest, StatementsTravelAsTheyCame) {
   ASSERT_TRUE(decoded.ok());
   EXPECT_THAT(std::get<EncodedStatements>(*decoded).statements,
               ::testing::ElementsAre(statement.encoded, statement.encoded));
+  EXPECT_FALSE(std::get<EncodedStatements>(*decoded).past);
+  statement.past = true;
+  const auto past = DecodeControl(
+      EncodeControl(node::Statements{{std::make_shared<const membership::Statement>(statement)}}));
+  EXPECT_TRUE(std::get<EncodedStatements>(*past).past);
   pb::ControlFrame frame;
   for (std::size_t i = 0; i <= kMaxStatementsPerFrame; ++i) {
     frame.mutable_statements()->add_statements();
