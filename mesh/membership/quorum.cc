@@ -199,9 +199,9 @@ void Quorum::Die(Instant now, PeerId subject, Case& of, By what) {
     recent += !said.statement->past;
   }
   const std::size_t k = std::max<std::size_t>(1, roll_.Find(subject)->observers.size());
-  const bool past = recent < of.evidence.size() && recent < LowMark(k);
   const bool again = of.deaths > 0 && now - of.counted < kDeathMemory;
-  const bool counts = what == By::kVoices && !past;  // the cut off do not flap
+  // Silence and what was said long ago are a partition's: the cut off do not flap.
+  const bool counts = what == By::kVoices && recent >= LowMark(k);
   if (!again) {
     of.deaths = 1;
   } else if (counts) {

@@ -19,8 +19,9 @@
 //  * Whose process died twice within kDeathMemory comes back kFirstPenalty after its death, then
 //    twice as long each time: a peer with a bad link must not flap through everybody's table. The
 //    record is kept; voices that stand at the end of the penalty keep it dead. A new process begins
-//    anew. Deaths in company do not count, for many at a time are a partition that heals, and those
-//    of the past count as one, for the other side of a partition tells of its own.
+//    anew. What a partition does is no flapping: deaths in company do not count, nor do later ones
+//    for which fewer than L observers speak now, the others being dead, too, or having spoken long
+//    ago on the other side.
 //  * The cut off: behind a partition nobody accuses most of the peers, because their observers are
 //    there too. So an observer that has been suspect or dead for kStranded without a new record is
 //    a voice as well, slowly: a peer with L of both kinds is suspect, and dead if kStranded later

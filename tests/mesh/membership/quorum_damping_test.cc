@@ -102,7 +102,8 @@ TEST_F(QuorumDampingTest, FewOldVoicesDoNotMakeADeathOneOfThePast) {
   }
 }
 
-TEST_F(QuorumDampingTest, WhoseObserversDiedIsDampedByTheVoicesOfTheRest) {
+// Behind a partition most observers are dead, too, each time.
+TEST_F(QuorumDampingTest, SilenceIsNoFlapping) {
   for (std::uint32_t peer = 2; peer <= 8; ++peer) {
     Describe(peer, 1);
     Say(1, peer, Claim::kGone, peer);
@@ -114,8 +115,9 @@ TEST_F(QuorumDampingTest, WhoseObserversDiedIsDampedByTheVoicesOfTheRest) {
   Describe(kSubject, 8, 2);
   ASSERT_EQ(StateOf(kSubject), State::kAlive);
   Accuse(kSubject, 1, 1, 2);
+  ASSERT_EQ(StateOf(kSubject), State::kDead);
   Describe(kSubject, 8, 3);
-  EXPECT_EQ(StateOf(kSubject), State::kDead);
+  EXPECT_EQ(StateOf(kSubject), State::kAlive);
 }
 
 TEST_F(QuorumDampingTest, WhoNamesNobodyIsDamped) {
