@@ -30,7 +30,7 @@ struct Statement {
   StateReason reason = StateReason::kNone;
   std::string encoded;  // a serialised SignedStatement; forwarded as it came
   // Whoever passed it on had known it for long: the subject may have died of it, but not now. Not
-  // signed, and only how often it died depends on it.
+  // signed: how often it died depends on that, and whether it doubts itself, nothing else.
   bool past = false;
 };
 using StatementRef = std::shared_ptr<const Statement>;
